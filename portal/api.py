@@ -1,0 +1,17 @@
+"""REST's table of contents: every resource under /api/v1/, in lifecycle order."""
+
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from apps.accounts import api as accounts
+from apps.jobs import api as jobs
+from apps.notify import api as notify
+from apps.overview import api as overview
+from apps.projects import api as projects
+from apps.targets import api as targets
+
+router = SimpleRouter()
+for resource in (accounts, projects, notify, targets, jobs, overview):
+    resource.register(router)
+
+urlpatterns = [path("", include(router.urls))]

@@ -1,0 +1,302 @@
+"""All of Portolan's settings, read from the environment (`PORTOLAN_…`) and from `portolan.env`.
+
+`Env` below is the whole list; `docs/settings.md` explains each. Everything that is written lies
+under `var_dir`. With nothing set, the portal runs on SQLite and its own Valkey on this machine;
+a database URL and a broker URL make the same code run on PostgreSQL and Redis with several hosts.
+"""
+
+import socket
+from pathlib import Path
+from typing import Any, Literal
+
+import dj_database_url
+from csp.constants import NONE, SELF
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from portal.keys import load_keys
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+class Env(BaseSettings):
+    """What a site may set. Names in the environment are these, upper case, after `PORTOLAN_`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PORTOLAN_", env_file=BASE_DIR / "portolan.env", extra="ignore"
+    )
+
+    var_dir: Path = BASE_DIR / "var"
+    base_url: str = "http://localhost:8300"
+    bind: str = "127.0.0.1"
+    port: int = 8300
+    hosts: list[str] = ["localhost", "127.0.0.1", "[::1]"]
+    behind_proxy: bool = False
+    debug: bool = False
+
+    database_url: str = ""
+    broker_url: str = ""
+    host_name: str = Field(default_factory=socket.gethostname)
+    secret_keys: list[str] = []
+
+    web_threads: int = 4
+    web_workers: int = 1
+    worker_pool: Literal["threads", "prefork"] = "threads"
+    worker_concurrency: int = 4
+    lease_seconds: float = 30.0
+    tick_seconds: float = 1.0
+    engine_packages: list[str] = ["workers.engines"]
+    job_memory_mb: int = 2048
+    job_disk_mb: int = 10240
+    job_processes: int = 256
+    job_seconds: int = 86400
+
+    session_days: int = 14
+    invitation_days: int = 7
+    sign_in_attempts: int = 5
+    sign_in_lock_minutes: int = 15
+    require_totp: bool = False
+    oidc_providers: list[dict[str, Any]] = []
+    oidc_create_people: bool = False
+    rate_per_minute_user: int = 1200
+    rate_per_minute_anonymous: int = 60
+    idempotency_hours: int = 24
+
+    email_url: str = ""
+    email_from: str = "portolan@localhost"
+    log_level: str = "INFO"
+
+    @field_validator("var_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.resolve()
+
+
+ENV = Env()
+VAR_DIR = ENV.var_dir
+KEYS = load_keys(VAR_DIR / "keys", ENV.secret_keys)
+SECRET_KEY = KEYS[0]
+SECRET_KEY_FALLBACKS = KEYS[1:]
+
+DEBUG = ENV.debug
+ALLOWED_HOSTS = ENV.hosts
+CSRF_TRUSTED_ORIGINS = [ENV.base_url]
+IS_HTTPS = ENV.base_url.startswith("https://")
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "template_partials",
+    "csp",
+    "rest_framework",
+    "drf_spectacular",
+    "axes",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "apps.core",
+    "apps.events",
+    "apps.accounts",
+    "apps.projects",
+    "apps.notify",
+    "apps.targets",
+    "apps.jobs",
+    "apps.overview",
+]
+
+MIDDLEWARE = [
+    "apps.core.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "apps.accounts.middleware.SignedInMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "portal.urls"
+WSGI_APPLICATION = "portal.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "apps.core.context.page",
+            ],
+            "builtins": [
+                "apps.core.templatetags.portolan",
+                "template_partials.templatetags.partials",
+            ],
+        },
+    }
+]
+
+SQLITE_OPTIONS = {
+    "timeout": 20,
+    "transaction_mode": "IMMEDIATE",
+    "init_command": (
+        "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA foreign_keys=ON;"
+        "PRAGMA temp_store=MEMORY;PRAGMA mmap_size=134217728;"
+        "PRAGMA journal_size_limit=67108864;PRAGMA cache_size=-20000;"
+    ),
+}
+
+
+def _database() -> dict[str, Any]:
+    if not ENV.database_url:
+        path = VAR_DIR / "portolan.sqlite3"
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": path,
+            "OPTIONS": SQLITE_OPTIONS,
+            # A file, so that threads and real processes in tests see the same rows.
+            "TEST": {"NAME": VAR_DIR / "test.sqlite3"},
+        }
+    parsed: dict[str, Any] = dict(dj_database_url.parse(ENV.database_url, conn_health_checks=True))
+    if parsed["ENGINE"].endswith("sqlite3"):
+        return {**parsed, "OPTIONS": SQLITE_OPTIONS}
+    return {**parsed, "CONN_MAX_AGE": 60}
+
+
+DATABASES = {"default": _database()}
+IS_SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# The bundled broker listens on a unix socket only; its password is made at first start.
+BROKER_SOCKET = VAR_DIR / "run" / "broker.sock"
+BROKER_PASSWORD_FILE = VAR_DIR / "keys" / "broker-password"
+IS_BROKER_BUNDLED = not ENV.broker_url
+
+
+def _broker_urls() -> tuple[str, str]:
+    """The broker's address as Celery and as redis-py spell it."""
+    if ENV.broker_url:
+        return ENV.broker_url, ENV.broker_url
+    password = load_keys(BROKER_PASSWORD_FILE.parent, [], name=BROKER_PASSWORD_FILE.name)[0]
+    return (
+        f"redis+socket://:{password}@{BROKER_SOCKET}?virtual_host=0",
+        f"unix://:{password}@{BROKER_SOCKET}?db=0",
+    )
+
+
+CELERY_BROKER_URL, REDIS_URL = _broker_urls()
+# A dead broker must cost a request about a second, never more: the sweep picks the job up later.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"max_retries": 0, "socket_connect_timeout": 1}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "jobs"
+CELERY_TASK_CREATE_MISSING_QUEUES = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+
+LEASE_SECONDS = ENV.lease_seconds
+ENGINE_PACKAGES = ENV.engine_packages
+
+CACHES = {
+    "default": {
+        "BACKEND": "apps.core.cache.ForgivingRedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+    }
+}
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+AUTH_PASSWORD_VALIDATORS[1]["OPTIONS"] = {"min_length": 10}  # type: ignore[assignment]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "overview:home"
+SESSION_COOKIE_AGE = ENV.session_days * 86400
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+SESSION_COOKIE_NAME = "portolan_session"
+CSRF_COOKIE_NAME = "portolan_csrf"
+SECURE_SSL_REDIRECT = False  # the proxy in front does it; the portal itself speaks plain HTTP
+SECURE_HSTS_SECONDS = 31536000 if IS_HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if ENV.behind_proxy:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+DEFAULT_FROM_EMAIL = ENV.email_from
+EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_FILE_PATH = VAR_DIR / "mail"
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "apps.core.logs.RequestIdFilter"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["request_id"],
+        }
+    },
+    "root": {"handlers": ["console"], "level": ENV.log_level},
+    "loggers": {"django.server": {"handlers": ["console"], "propagate": False}},
+}
