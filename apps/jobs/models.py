@@ -42,6 +42,14 @@ class JobQuerySet(models.QuerySet["Job"]):
         now = timezone.now()
         return self.filter(Q(next_poll_at__lte=now) | Q(next_poll_at__gt=now + horizon()))
 
+    def claimable(self) -> "JobQuerySet":
+        """Unfinished jobs that no worker holds, or whose holder's lease has run out."""
+        now = timezone.now()
+        free = (
+            Q(claim__isnull=True) | Q(next_poll_at__lte=now) | Q(next_poll_at__gt=now + horizon())
+        )
+        return self.filter(free, next_poll_at__isnull=False)
+
     def on_host(self, host: str) -> "JobQuerySet":
         """Jobs this host may advance: its own local ones, and all that no host holds."""
         return self.filter(Q(worker_host="") | Q(worker_host=host))
