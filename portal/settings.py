@@ -101,6 +101,7 @@ INSTALLED_APPS = [
     "allauth.usersessions",
     "allauth.socialaccount",
     "allauth.socialaccount.providers.openid_connect",
+    "portal",
     "apps.core",
     "apps.events",
     "apps.accounts",

@@ -7,6 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import (
+    Broker,
+    Postgres,
+    postgres_folder,
+    redis_binary,
+    valkey_binary,
+)
+
 VAR_DIR = Path(__file__).resolve().parent.parent / "build" / "tests" / str(os.getpid())
 os.environ["PORTOLAN_VAR_DIR"] = str(VAR_DIR)
 os.environ.setdefault("PORTOLAN_LEASE_SECONDS", "3")
@@ -17,3 +25,42 @@ def _own_var_dir() -> Iterator[None]:
     VAR_DIR.mkdir(parents=True, exist_ok=True)
     yield
     shutil.rmtree(VAR_DIR, ignore_errors=True)
+
+
+def _skip(reason: str) -> None:
+    """Skip, unless this run promised to have every part: then it is a failure."""
+    if os.environ.get("PORTOLAN_STRICT") == "1":
+        pytest.fail(f"PORTOLAN_STRICT=1, but {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for this test run; tests make databases of their own in it."""
+    binaries = postgres_folder()
+    if binaries is None:
+        _skip("PostgreSQL's server is not installed (apt install postgresql)")
+    assert binaries
+    server = Postgres(VAR_DIR / "postgres", binaries).create()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[Broker]:
+    """The bundled broker, on a port of its own."""
+    server = Broker(valkey_binary(), tmp_path / "valkey").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[Broker]:
+    """A Redis server, as a site with several hosts has one."""
+    binary = redis_binary()
+    if binary is None:
+        _skip("Redis is not installed (apt install redis-server)")
+    assert binary
+    server = Broker(binary, tmp_path / "redis").start()
+    yield server
+    server.stop()
