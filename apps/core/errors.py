@@ -1,7 +1,7 @@
 """The errors a service may raise beside Django's ValidationError, PermissionDenied and Http404."""
 
 
-class Conflict(Exception):  # noqa: N818  (named for the HTTP status it becomes)
+class Conflict(Exception):
     """The request is well formed, but the thing's present state refuses it: HTTP 409.
 
     `message` is shown to the user as it is: it says what is in the way and what to do next.

@@ -17,7 +17,7 @@ from apps.targets.models import Target
 LOOK_EVERY_SECONDS = 0.1
 
 
-class NoAnswer(Exception):  # noqa: N818  (it is the answer's absence, shown to the user)
+class NoAnswer(Exception):
     """The question was not answered in time, or the answer is a refusal. The message is plain."""
 
 

@@ -18,7 +18,7 @@ class EngineError(Exception):
     on."""
 
 
-class EngineUnavailable(Exception):  # noqa: N818  (not an error of the job's: look again later)
+class EngineUnavailable(Exception):
     """It could not be asked just now. The job's state is unknown until it can be."""
 
 

@@ -1,0 +1,123 @@
+"""Errors over REST: RFC 9457 problem details, whatever went wrong and wherever.
+
+`errors` lists what is wrong field by field; `request_id` finds the request in the log.
+"""
+
+import http
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from apps.core.errors import Conflict
+from apps.core.listing import BadCursor, BadSize
+from apps.core.requests import current_request_id
+
+log = logging.getLogger(__name__)
+CONTENT_TYPE = "application/problem+json"
+WHOLE = "non_field_errors"
+NOT_FOUND = "There is nothing here that you may see. Check the address and your role."
+
+
+def problem(
+    code: int, detail: str, *, path: str, kind: str = "", errors: list[dict[str, str]] | None = None
+) -> dict[str, Any]:
+    """The body of a problem answer."""
+    title = http.HTTPStatus(code).phrase
+    return {
+        "type": f"urn:portolan:problem:{kind or title.lower().replace(' ', '-')}",
+        "title": title,
+        "status": code,
+        "detail": detail,
+        "instance": path,
+        "request_id": current_request_id(),
+        "errors": errors or [],
+    }
+
+
+def problem_response(request: HttpRequest, code: int, detail: str) -> JsonResponse:
+    """A problem answer outside DRF: unknown addresses, bugs."""
+    body = problem(code, detail, path=request.path)
+    return JsonResponse(body, status=code, content_type=CONTENT_TYPE)
+
+
+def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler. None, for what it does not know, means a bug: a 500, logged."""
+    known = _as_api_exception(exc)
+    if known is None:
+        return None
+    set_rollback()
+    errors = list(_field_errors(known.detail)) if isinstance(known.detail, dict | list) else []
+    detail = str(known.detail) if not errors else _summary(errors)
+    path = context["request"].path
+    body = problem(known.status_code, detail, path=path, kind=_kind(known), errors=errors)
+    response = Response(body, status=known.status_code, content_type=CONTENT_TYPE)
+    if header := getattr(known, "auth_header", None):
+        response["WWW-Authenticate"] = header
+    if (wait := getattr(known, "wait", None)) is not None:
+        response["Retry-After"] = str(int(wait) + 1)
+    return response
+
+
+class _ConflictException(exceptions.APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+
+
+class _TooLarge(exceptions.APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The body is larger than 1 MB. Send less at once."
+    default_code = "content_too_large"
+
+
+def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
+    if isinstance(exc, exceptions.APIException):
+        return exc
+    if isinstance(exc, DjangoValidationError):
+        return exceptions.ValidationError(_django_details(exc))
+    if isinstance(exc, BadCursor | BadSize):
+        field = "cursor" if isinstance(exc, BadCursor) else "size"
+        return exceptions.ValidationError({field: [str(exc)]})
+    if isinstance(exc, Http404):
+        return exceptions.NotFound(NOT_FOUND)
+    if isinstance(exc, PermissionDenied):
+        return exceptions.PermissionDenied(str(exc) or None)
+    if isinstance(exc, Conflict):
+        return _ConflictException(exc.message)
+    return _TooLarge() if isinstance(exc, RequestDataTooBig) else None
+
+
+def _django_details(exc: DjangoValidationError) -> dict[str, list[str]]:
+    if not hasattr(exc, "error_dict"):
+        return {WHOLE: exc.messages}
+    return {(WHOLE if k == "__all__" else k): v for k, v in exc.message_dict.items()}
+
+
+def _field_errors(detail: Any, field: str = "") -> Iterator[dict[str, str]]:
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            yield from _field_errors(inner, f"{field}.{name}" if field else str(name))
+    elif isinstance(detail, list):
+        for number, inner in enumerate(detail):
+            is_nested = isinstance(inner, dict) and bool(inner)
+            yield from _field_errors(inner, f"{field}.{number}" if is_nested else field)
+    else:
+        code = getattr(detail, "code", "invalid")
+        yield {"field": field or WHOLE, "message": str(detail), "code": str(code)}
+
+
+def _summary(errors: list[dict[str, str]]) -> str:
+    first = errors[0]
+    where = "" if first["field"] == WHOLE else f"{first['field']}: "
+    more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{where}{first['message']}{more}"
+
+
+def _kind(exc: exceptions.APIException) -> str:
+    return "validation" if exc.status_code == status.HTTP_400_BAD_REQUEST else ""
