@@ -1,13 +1,15 @@
 """Rate limits, counted in the cache minute by minute. With the broker down nothing is limited."""
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.cache import cache
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
-from rest_framework.views import APIView
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView
 
 WINDOW_SECONDS = 60
 
@@ -15,7 +17,7 @@ WINDOW_SECONDS = 60
 class MinuteThrottle(BaseThrottle):
     """So many requests a minute for each token, each signed-in person, and each address."""
 
-    def allow_request(self, request: Request, view: APIView) -> bool:
+    def allow_request(self, request: Request, view: "APIView") -> bool:
         who, limit = self._who(request)
         window = int(time.time() // WINDOW_SECONDS)
         key = f"rate:{who}:{window}"

@@ -1,97 +1,19 @@
-"""What every REST resource is made of: its viewset, serializer, list and permission."""
+"""What every REST resource is made of: its viewset and its serializer."""
 
 import functools
 from typing import Any, ClassVar, Generic, TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from rest_framework import serializers
-from rest_framework.exceptions import PermissionDenied, ValidationError
-from rest_framework.pagination import BasePagination
-from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.utils.urls import replace_query_param
-from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from apps.core.idempotency import read_key, run_once
-from apps.core.listing import DEFAULT_SIZE, MAX_SIZE, ListSpec, Page, list_page
+from apps.core.listing import ListSpec
 
 M = TypeVar("M", bound=Model)
-
-
-class SignedInWithScope(BasePermission):
-    """Signed in; and a token may only do what its scopes say.
-
-    Reading takes `read`; anything else takes the resource's own scope, `<scope_noun>:write`.
-    """
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        if not request.user.is_authenticated:
-            return False
-        token: Any = request.auth
-        if token is None:
-            return True
-        noun = getattr(view, "scope_noun", "")
-        needed = "read" if request.method in SAFE_METHODS else f"{noun}:write"
-        if needed not in token.scopes:
-            raise PermissionDenied(f"This token lacks the scope {needed}. Use one that has it.")
-        return True
-
-
-class HousePagination(BasePagination):
-    """`filter`, `cursor` and `size`, read through the view's `list_spec`."""
-
-    page: Page[Any]
-
-    def paginate_queryset(
-        self, queryset: QuerySet[Any, Any], request: Request, view: APIView | None = None
-    ) -> list[Any]:
-        spec: ListSpec = getattr(view, "list_spec", ListSpec())
-        page: Page[Any] = list_page(spec, queryset, request.query_params)
-        if page.filter_error is not None:
-            raise ValidationError({"filter": [str(page.filter_error)]})
-        self.page = page
-        self.url = request.build_absolute_uri()
-        return page.rows
-
-    def get_paginated_response(self, data: Any) -> Response:
-        return Response(
-            {
-                "results": data,
-                "next": self._link(self.page.next_cursor),
-                "previous": self._link(self.page.previous_cursor),
-            }
-        )
-
-    def _link(self, cursor: str | None) -> str | None:
-        return replace_query_param(self.url, "cursor", cursor) if cursor else None
-
-    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        link = {"type": ["string", "null"], "format": "uri"}
-        return {
-            "type": "object",
-            "required": ["results", "next", "previous"],
-            "properties": {
-                "results": {**schema, "maxItems": MAX_SIZE},
-                "next": {**link, "description": "Where the next page is, null on the last."},
-                "previous": {**link, "description": "Where the page before is, null on the first."},
-            },
-        }
-
-    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        known = view.list_spec.fields.items()
-        names = ", ".join(f"`{name}` ({each.kind})" for name, each in known) or "none"
-        texts = {
-            "filter": f"Such as `state = failed and created_at >= now-2d`. Fields: {names}.",
-            "cursor": "Where the page begins: taken from `next` or `previous`.",
-        }
-        size = {"type": "integer", "minimum": 1, "maximum": MAX_SIZE, "default": DEFAULT_SIZE}
-        described = [
-            {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
-            for name, text in texts.items()
-        ]
-        return [*described, {"name": "size", "in": "query", "description": "Rows.", "schema": size}]
 
 
 class HouseSerializer(serializers.Serializer[Any]):
