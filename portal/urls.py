@@ -1,10 +1,18 @@
 """Every address of the portal."""
 
-from django.urls import include, path
+from django.urls import include, path, re_path
+
+from apps.core import problems
+
+handler400 = problems.bad_request
+handler403 = problems.permission_denied
+handler404 = problems.page_not_found
+handler500 = problems.server_error
 
 urlpatterns = [
     path("account/", include("allauth.urls")),
     path("api/v1/", include("portal.api")),
+    re_path("^api/", problems.no_such_address),
     path("", include("apps.accounts.urls")),
     path("", include("apps.projects.urls")),
     path("", include("apps.notify.urls")),

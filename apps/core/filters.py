@@ -9,9 +9,10 @@ comparison := field ("=" | "!=" | ">" | ">=" | "<" | "<=" | "~") value
             | field "is" ["not"] "null"
 ```
 Words are case-insensitive; values with spaces or signs stand in double quotes, in which a
-backslash goes before a quote. `~` means "contains", upper or lower case alike. Times are
-ISO 8601, or `now` less a span: `now-30m`, `now-2h`, `now-7d`. `!=` and `not` also find rows
-without a value, as people expect and SQL does not.
+backslash goes before a quote. `~` means "contains", upper or lower case alike (SQLite: A to Z
+only). Times are ISO 8601, UTC unless they say otherwise, or `now` less a span: `now-30m`,
+`now-2h`, `now-7d`. `!=` and `not` also find rows without a value, as people expect and SQL does
+not.
 """
 
 import datetime as dt
@@ -22,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from django.db.models import Q
+from django.db.models import FloatField, Q, Value
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
@@ -30,6 +31,7 @@ MAX_LENGTH = 1000
 MAX_DEPTH = 20
 MAX_TERMS = 50
 Kind = Literal["text", "choice", "number", "datetime", "bool", "uuid"]
+SIGNS = ("=", "!=", ">", ">=", "<", "<=", "~")
 ORDER = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
 OPERATORS: Mapping[str, frozenset[str]] = {
     "text": frozenset({"=", "!=", "~"}),
@@ -58,6 +60,7 @@ class FilterField:
     """A field people may filter by: what it holds, and the ORM path it stands for.
 
     `choices` are the values a "choice" field knows. Numbers carry their unit in the field's name.
+    A "bool" is never null, and may stand for a lookup such as `finished_at__isnull`.
     """
 
     kind: Kind
@@ -171,16 +174,16 @@ class _Parser:
         if self.terms > MAX_TERMS:
             raise self._error(f"The filter has more than {MAX_TERMS} conditions")
         field = self._field()
-        if self._next.is_word("is"):
+        takes_words = field.kind != "bool"
+        if takes_words and self._next.is_word("is"):
             return self._null(field)
-        if self._next.is_word("in", "not"):
+        if takes_words and self._next.is_word("in", "not"):
             return self._in(field)
         sign = self._next
-        if sign.kind != "sign" or sign.value not in {"=", "!=", "~", *ORDER}:
-            raise self._error(f"Expected =, !=, >, >=, <, <=, ~, “in” or “is”, not {sign}")
-        if sign.value not in OPERATORS[field.kind]:
-            allowed = ", ".join(sorted(OPERATORS[field.kind]))
-            raise self._error(f"This field takes {allowed}, “in” and “is null”, not {sign}")
+        if sign.kind != "sign" or sign.value not in OPERATORS[field.kind]:
+            known = ", ".join(each for each in SIGNS if each in OPERATORS[field.kind])
+            words = ", “in” or “is null”" if takes_words else ""
+            raise self._error(f"Expected {known}{words}, not {sign}")
         self._take()
         return _compare(field, sign.value, self._value(field))
 
@@ -245,14 +248,15 @@ def _read_choice(text: str, field: FilterField) -> str:
     return text
 
 
-def _read_number(text: str, _: FilterField) -> float:
-    if not re.fullmatch(r"[+-]?(\d{1,18})(\.\d{1,18})?", text):
+def _read_number(text: str, _: FilterField) -> int | Value:
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?", text):
         raise ValueError(f"“{text}” is not a number")
-    return float(text) if "." in text else int(text)
+    # Bare, a fraction would be cut to a whole number before it is compared to a whole column.
+    return Value(float(text), output_field=FloatField()) if "." in text else int(text)
 
 
 def _read_time(text: str, _: FilterField) -> dt.datetime:
-    if match := re.fullmatch(r"now(?:-(\d{1,5})([smhdw]))?", text, re.IGNORECASE):
+    if match := re.fullmatch(r"now(?:-([0-9]{1,5})([smhdw]))?", text, re.IGNORECASE):
         span = {SPANS[match[2].lower()]: int(match[1])} if match[1] else {}
         return timezone.now() - dt.timedelta(**span)
     moment = parse_datetime(text)

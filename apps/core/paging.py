@@ -1,4 +1,4 @@
-"""Lists over REST: the page of `apps.core.listing`, with links to the next and the one before."""
+"""REST's lists: the same filter, cursor and size as the browser's, through the view's ListSpec."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +9,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
+from apps.core.filters import MAX_LENGTH
 from apps.core.listing import DEFAULT_SIZE, MAX_SIZE, ListSpec, Page, list_page
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
 
+QUERY_NAMES = frozenset({"filter", "cursor", "size"})
+
 
 class HousePagination(BasePagination):
-    """`filter`, `cursor` and `size`, read through the view's `list_spec`."""
+    """Answers `{"results": […], "next": address or null, "previous": address or null}`."""
 
     page: Page[Any]
 
@@ -58,13 +61,28 @@ class HousePagination(BasePagination):
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         known = view.list_spec.fields.items()
         names = ", ".join(f"`{name}` ({each.kind})" for name, each in known) or "none"
-        texts = {
-            "filter": f"Such as `state = failed and created_at >= now-2d`. Fields: {names}.",
-            "cursor": "Where the page begins: taken from `next` or `previous`.",
-        }
-        size = {"type": "integer", "minimum": 1, "maximum": MAX_SIZE, "default": DEFAULT_SIZE}
-        described = [
-            {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
-            for name, text in texts.items()
+        return [
+            {
+                "name": "filter",
+                "in": "query",
+                "description": f"Such as `created_at >= now-2d`. Fields: {names}.",
+                "schema": {"type": "string", "maxLength": MAX_LENGTH},
+            },
+            {
+                "name": "cursor",
+                "in": "query",
+                "description": "Where the page begins: taken from `next` or `previous`.",
+                "schema": {"type": "string", "maxLength": 1000},
+            },
+            {
+                "name": "size",
+                "in": "query",
+                "description": "How many rows a page has.",
+                "schema": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": MAX_SIZE,
+                    "default": DEFAULT_SIZE,
+                },
+            },
         ]
-        return [*described, {"name": "size", "in": "query", "description": "Rows.", "schema": size}]

@@ -4,13 +4,21 @@
 """
 
 import http
-import logging
+import math
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import (
+    BadRequest,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.multipartparser import MultiPartParserError
+from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -19,10 +27,13 @@ from apps.core.errors import Conflict
 from apps.core.listing import BadCursor, BadSize
 from apps.core.requests import current_request_id
 
-log = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
 WHOLE = "non_field_errors"
 NOT_FOUND = "There is nothing here that you may see. Check the address and your role."
+SIGN_IN = "Sign in, or send a token: “Authorization: Bearer ptl_…”."
+GARBLED = "The request cannot be read. Check its address, headers and body."
+BROKEN = "Something broke on our side, and it has been logged. Give a site admin the request id."
+REST_PATH = "/api/"
 
 
 def problem(
@@ -47,6 +58,38 @@ def problem_response(request: HttpRequest, code: int, detail: str) -> JsonRespon
     return JsonResponse(body, status=code, content_type=CONTENT_TYPE)
 
 
+@csrf_exempt
+def no_such_address(request: HttpRequest) -> HttpResponse:
+    """Whatever under /api/ is no address of ours."""
+    return problem_response(request, 404, "There is no such address. Ours end with a slash.")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """`handler400`: a problem under /api/, a page elsewhere; as do the three below."""
+    if request.path.startswith(REST_PATH):
+        return problem_response(request, 400, GARBLED)
+    return defaults.bad_request(request, exception)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if request.path.startswith(REST_PATH):
+        return problem_response(request, 403, "You may not do this.")
+    return defaults.permission_denied(request, exception)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if request.path.startswith(REST_PATH):
+        return problem_response(request, 404, NOT_FOUND)
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django has logged the bug by now, once."""
+    if request.path.startswith(REST_PATH):
+        return problem_response(request, 500, BROKEN)
+    return defaults.server_error(request)
+
+
 def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler. None, for what it does not know, means a bug: a 500, logged."""
     known = _as_api_exception(exc)
@@ -61,7 +104,7 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
     if header := getattr(known, "auth_header", None):
         response["WWW-Authenticate"] = header
     if (wait := getattr(known, "wait", None)) is not None:
-        response["Retry-After"] = str(int(wait) + 1)
+        response["Retry-After"] = str(max(1, math.ceil(wait)))
     return response
 
 
@@ -77,6 +120,8 @@ class _TooLarge(exceptions.APIException):
 
 
 def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
+    if isinstance(exc, exceptions.NotAuthenticated):
+        exc.detail = exceptions.ErrorDetail(SIGN_IN, exc.default_code)
     if isinstance(exc, exceptions.APIException):
         return exc
     if isinstance(exc, DjangoValidationError):
@@ -90,7 +135,10 @@ def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
         return exceptions.PermissionDenied(str(exc) or None)
     if isinstance(exc, Conflict):
         return _ConflictException(exc.message)
-    return _TooLarge() if isinstance(exc, RequestDataTooBig) else None
+    if isinstance(exc, RequestDataTooBig):
+        return _TooLarge()
+    is_garbled = isinstance(exc, BadRequest | SuspiciousOperation | MultiPartParserError)
+    return exceptions.ParseError(GARBLED) if is_garbled else None
 
 
 def _django_details(exc: DjangoValidationError) -> dict[str, list[str]]:

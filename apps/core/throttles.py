@@ -1,5 +1,6 @@
 """Rate limits, counted in the cache minute by minute. With the broker down nothing is limited."""
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,11 @@ WINDOW_SECONDS = 60
 
 
 class MinuteThrottle(BaseThrottle):
-    """So many requests a minute for each token, each signed-in person, and each address."""
+    """So many requests a minute for each token, each signed-in person, and each address.
+
+    Tells the view, as `rate_headers`, what is left: the fields of the IETF draft "RateLimit
+    header fields for HTTP".
+    """
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         who, limit = self._who(request)
@@ -23,10 +28,16 @@ class MinuteThrottle(BaseThrottle):
         key = f"rate:{who}:{window}"
         cache.add(key, 0, timeout=WINDOW_SECONDS * 2)
         try:
-            return cache.incr(key) <= limit
+            count = cache.incr(key)
         except ValueError:
             # The count expired between the two calls: a new minute has begun.
             return True
+        left, seconds = max(limit - count, 0), math.ceil(self.wait())
+        view.rate_headers = {  # type: ignore[attr-defined]
+            "RateLimit-Policy": f'"minute";q={limit};w={WINDOW_SECONDS}',
+            "RateLimit": f'"minute";r={left};t={seconds}',
+        }
+        return count <= limit
 
     def wait(self) -> float:
         return WINDOW_SECONDS - time.time() % WINDOW_SECONDS

@@ -1,10 +1,12 @@
 """What every REST resource is made of: its viewset and its serializer."""
 
 import functools
+from collections.abc import Mapping, Set
 from typing import Any, ClassVar, Generic, TypeVar
 
 from django.db.models import Model
-from rest_framework import serializers
+from django.http.response import HttpResponseBase
+from rest_framework import exceptions, serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,6 +14,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from apps.core.idempotency import read_key, run_once
 from apps.core.listing import ListSpec
+from apps.core.paging import QUERY_NAMES
 
 M = TypeVar("M", bound=Model)
 
@@ -26,7 +29,7 @@ class HouseSerializer(serializers.Serializer[Any]):
             if unknown:
                 taken = ", ".join(sorted(known)) or "none"
                 text = f"There is no such field to set. Fields: {taken}."
-                raise ValidationError({name: [text] for name in sorted(unknown)})
+                raise ValidationError({name: [text] for name in sorted(unknown)}, code="unknown")
         return super().to_internal_value(data)
 
 
@@ -34,23 +37,41 @@ class HouseViewSet(GenericViewSet[M], Generic[M]):
     """Base of every resource. A subclass sets `scope_noun`, `list_spec` where it lists, and a
     `get_queryset` that begins with `visible_to(user)`.
 
-    `secret_actions` name the actions whose answer holds a secret shown once; `unkept_actions`
-    those that must not run in one transaction with the idempotency key (they wait on a worker).
+    `required_scopes` names the scope a token needs for an action where it is not `read` to look
+    and `<scope_noun>:write` for the rest. `query_names` are the query parameters an action takes
+    (`list` has its own three besides); others are refused. `secret_actions` name the actions whose
+    answer holds a secret shown once; `waiting_actions` those that wait on a worker, so must not
+    run inside one transaction with the idempotency key.
     """
 
     scope_noun: ClassVar[str] = ""
+    required_scopes: ClassVar[Mapping[str, str]] = {}
     list_spec: ClassVar[ListSpec] = ListSpec()
-    secret_actions: ClassVar[frozenset[str]] = frozenset()
-    unkept_actions: ClassVar[frozenset[str]] = frozenset()
+    query_names: ClassVar[Mapping[str, Set[str]]] = {}
+    secret_actions: ClassVar[Set[str]] = frozenset()
+    waiting_actions: ClassVar[Set[str]] = frozenset()
+    rate_headers: Mapping[str, str] = {}
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if request.method != "POST" or self.action in self.unkept_actions:
+        self._refuse_unknown_query(request)
+        if request.method != "POST" or not request.user.is_authenticated:
             return
         if key := read_key(request):
             # DRF picks the handler after this: the one it finds runs at most once per key.
             handler = getattr(self, "post", self.http_method_not_allowed)
             setattr(self, "post", functools.partial(self._once, handler, key))  # noqa: B010
+
+    def _refuse_unknown_query(self, request: Request) -> None:
+        known = set(self.query_names.get(self.action or "", ()))
+        if self.action == "list":
+            known |= QUERY_NAMES
+        elif self.action not in self.query_names:
+            return
+        unknown = sorted(set(request.query_params) - known)
+        if unknown:
+            text = f"There is no such query parameter. Known: {', '.join(sorted(known))}."
+            raise ValidationError({name: [text] for name in unknown}, code="unknown")
 
     def _once(self, handler: Any, key: str, request: Request, *args: Any, **kw: Any) -> Response:
         return run_once(
@@ -58,7 +79,25 @@ class HouseViewSet(GenericViewSet[M], Generic[M]):
             key,
             lambda: handler(request, *args, **kw),
             is_secret=self.action in self.secret_actions,
+            is_atomic=self.action not in self.waiting_actions,
         )
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Count refused sign-ins too: DRF looks at the rate only after it knows who asks."""
+        if isinstance(exc, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
+            try:
+                self.check_throttles(self.request)
+            except exceptions.Throttled as throttled:
+                exc = throttled
+        return super().handle_exception(exc)
+
+    def finalize_response(
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        final = super().finalize_response(request, response, *args, **kwargs)
+        for name, value in self.rate_headers.items():
+            final[name] = value
+        return final
 
     def valid(self, request: Request, **context: Any) -> dict[str, Any]:
         """The request's body, checked by the action's serializer."""
@@ -67,6 +106,11 @@ class HouseViewSet(GenericViewSet[M], Generic[M]):
         )
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)
+
+    def refuse_body(self, request: Request) -> None:
+        """For verbs that take nothing: a body would be dropped silently, so it is an error."""
+        if request.data:
+            raise ValidationError("This takes no body. Send none.", code="unknown")
 
     def answer_list(self) -> Response:
         """The page of rows the query asks for."""

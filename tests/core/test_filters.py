@@ -1,13 +1,17 @@
 """The filter grammar: what it means, and how it says no."""
 
+import datetime as dt
+import operator
 import string
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db.models import Q
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from apps.core.filters import FilterError, FilterField, parse_filter
+from apps.core.filters import MAX_LENGTH, SIGNS, FilterError, FilterField, parse_filter
 from apps.projects.models import Project
 from tests.factories import make_project
 
@@ -60,7 +64,9 @@ def test_filter_finds_what_it_says(text: str, found: str) -> None:
         ("xyzzy = a", 1, "Known: slug, name"),
         ("slug a", 6, "Expected =, !="),
         ("slug = ", 8, "Expected a value, not the end"),
-        ("slug > a", 6, "This field takes"),
+        ("slug > a", 6, "Expected =, !=, ~, “in” or “is null”, not “>”"),
+        ("is_open in (true)", 9, "Expected =, !=, not “in”"),
+        ("is_open is null", 9, "Expected =, !=, not “is”"),
         ("(slug = a", 10, "Expected “)”, not the end"),
         ("slug = a slug = b", 10, "Expected “and”"),
         ('slug = "a', 8, "never closed"),
@@ -100,37 +106,86 @@ def test_any_text_is_a_condition_or_a_filter_error(text: str) -> None:
         assert 1 <= error.column <= len(text) + 1
 
 
-LEAVES = st.builds("slug = {}".format, st.sampled_from("abcd"))
-TREES = st.recursive(
-    LEAVES.map(lambda leaf: (leaf, lambda slug: leaf.endswith(slug))),
-    lambda inner: st.one_of(
-        inner.map(lambda a: (f"not ({a[0]})", lambda slug: not a[1](slug))),
-        st.tuples(inner, inner).map(
-            lambda ab: (
-                f"({ab[0][0]}) and ({ab[1][0]})",
-                lambda slug: ab[0][1](slug) and ab[1][1](slug),
-            )
-        ),
-        st.tuples(inner, inner).map(
-            lambda ab: (
-                f"({ab[0][0]}) or ({ab[1][0]})",
-                lambda slug: ab[0][1](slug) or ab[1][1](slug),
-            )
-        ),
+# A condition as a tree: what it is written as, and whether a row fulfils it.
+Condition = tuple[str, Callable[[Project], bool]]
+DAYS = [dt.datetime(2026, 1, day, tzinfo=dt.UTC) for day in (1, 2, 3)]
+ROWS = [("a", "Red", None), ("b", "red wine", DAYS[0]), ("c", 'x" y\\', DAYS[1]), ("d", "", None)]
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    ">": lambda has, value: has is not None and has > value,
+    ">=": lambda has, value: has is not None and has >= value,
+    "<": lambda has, value: has is not None and has < value,
+    "<=": lambda has, value: has is not None and has <= value,
+    "~": lambda has, value: value.lower() in has.lower(),
+}
+
+
+def quote(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def compared(field: str, sign: str, value: Any) -> Condition:
+    shown = quote(value) if isinstance(value, str) else value.isoformat()
+    return f"{field} {sign} {shown}", lambda row: COMPARE[sign](getattr(row, field), value)
+
+
+def within(field: str, values: list[str]) -> Condition:
+    shown = ", ".join(quote(value) for value in values)
+    return f"{field} IN ({shown})", lambda row: getattr(row, field) in values
+
+
+def negated(inner: Condition) -> Condition:
+    return f"not ({inner[0]})", lambda row: not inner[1](row)
+
+
+def joined(left: Condition, word: str, right: Condition) -> Condition:
+    join = all if word == "and" else any
+    return f"({left[0]} {word} {right[0]})", lambda row: join((left[1](row), right[1](row)))
+
+
+TEXTS = st.sampled_from([row[1] for row in ROWS] + ["RED", "%", "_", "e"])
+CONDITIONS = st.recursive(
+    st.builds(compared, st.just("name"), st.sampled_from(["=", "!=", "~"]), TEXTS)
+    | st.builds(compared, st.just("archived_at"), st.sampled_from(SIGNS[:6]), st.sampled_from(DAYS))
+    | st.builds(within, st.just("name"), st.lists(TEXTS, min_size=1, max_size=3))
+    | st.just(("archived_at is null", lambda row: row.archived_at is None)),
+    lambda inner: (
+        st.builds(negated, inner) | st.builds(joined, inner, st.sampled_from(["and", "or"]), inner)
     ),
-    max_leaves=12,
+    max_leaves=8,
 )
 
 
 @pytest.mark.django_db
 def test_database_agrees_with_python_on_any_condition() -> None:
-    for slug in "abcd":
-        make_project(slug=slug)
+    rows = [make_project(slug=slug, name=name, archived_at=at) for slug, name, at in ROWS]
 
-    @given(TREES)
-    def agrees(tree: tuple[str, object]) -> None:
-        text, holds = tree
-        found = Project.objects.filter(parse_filter(text, FIELDS)).values_list("slug", flat=True)
-        assert set(found) == {slug for slug in "abcd" if holds(slug)}  # type: ignore[operator]
+    @settings(max_examples=200, deadline=None)
+    @given(CONDITIONS)
+    def agrees(condition: Condition) -> None:
+        text, holds = condition
+        assume(len(text) <= MAX_LENGTH)
+        found = set(Project.objects.filter(parse_filter(text, FIELDS)))
+        assert found == {row for row in rows if holds(row)}
 
     agrees()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("number = {id}.5", 0),
+        ("number > {id}.5", 0),
+        ("number < {id}.5", 1),
+        ("number in ({id}, 1.5)", 1),
+        ("number >= {id}.0", 1),
+        ("number > -1.5", 1),
+        ("number < 999999999999999999", 1),
+    ],
+)
+def test_fraction_is_compared_exactly_to_a_whole_column(text: str, found: int) -> None:
+    project = make_project()
+    condition = parse_filter(text.format(id=project.pk), FIELDS)
+    assert Project.objects.filter(condition).count() == found
