@@ -3,6 +3,7 @@
 import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
@@ -16,10 +17,10 @@ from apps.core.errors import Conflict
 from apps.events.services import record_event
 from apps.jobs import dispatch
 from apps.jobs.models import Job, JobEvent, JobLog, State
-from apps.projects.models import Project
+from apps.projects.models import Project, Role
 from apps.targets.models import Target
 from apps.targets.services import engine_info
-from runtime.definitions import field_names
+from runtime.definitions import CheckSpec, field_names
 from workers.engines.base import Support
 
 GIVE_UP_AFTER = dt.timedelta(days=7)
@@ -75,6 +76,27 @@ def create_job(
         _tell("job.launched", job, user, after={"kind": kind, "target": target.slug})
     _send_after_commit(job)
     return job
+
+
+def launch_check(project: Project, *, target_slug: str, spec: CheckSpec, user: User) -> Job:
+    """Check a target from inside a confined process, as a job of the project.
+
+    Raise PermissionDenied below contributor, ValidationError for an unknown target.
+    """
+    if not Project.objects.with_role(user, Role.CONTRIBUTOR).filter(pk=project.pk).exists():
+        raise PermissionDenied("Only contributors and owners of the project can launch jobs in it.")
+    target = Target.objects.filter(slug=target_slug).first()
+    if target is None:
+        raise ValidationError({"target": "There is no such target. See the list of targets."})
+    return create_job(
+        "check",
+        spec=asdict(spec),
+        target=target,
+        user=user,
+        project=project,
+        label=f"Check {target.name}",
+        give_up_after=dt.timedelta(hours=2),
+    )
 
 
 def _refuse_unsupported(kind: str, spec: Mapping[str, Any], target: Target) -> None:

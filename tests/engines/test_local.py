@@ -182,7 +182,7 @@ def test_limit_ends_the_job_and_is_named(
 
 def test_fork_bomb_is_put_out(scripts: Scripts) -> None:
     bomb = "import os, time\nfor _ in range(9): os.fork()\ntime.sleep(60)"
-    job = start(scripts, bomb, processes=50)
+    job = start(scripts, bomb, processes=50, memory_mb=8192)
     assert "more than 50 processes" in end(scripts, job).message
     assert marked(MARK, job) == []
 
