@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import django
 import pytest
 
 from tests.servers import (
@@ -18,11 +19,14 @@ from tests.servers import (
 VAR_DIR = Path(__file__).resolve().parent.parent / "build" / "tests" / str(os.getpid())
 os.environ["PORTOLAN_VAR_DIR"] = str(VAR_DIR)
 os.environ.setdefault("PORTOLAN_LEASE_SECONDS", "3")
+# Not in pyproject.toml: pytest-django would read the settings before the lines above.
+os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
+django.setup()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_var_dir() -> Iterator[None]:
-    VAR_DIR.mkdir(parents=True, exist_ok=True)
+    (VAR_DIR / "static").mkdir(parents=True, exist_ok=True)
     yield
     shutil.rmtree(VAR_DIR, ignore_errors=True)
 
