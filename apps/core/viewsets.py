@@ -5,7 +5,6 @@ from collections.abc import Mapping, Set
 from typing import Any, ClassVar, Generic, TypeVar
 
 from django.db.models import Model
-from django.http.response import HttpResponseBase
 from rest_framework import exceptions, serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -92,8 +91,8 @@ class HouseViewSet(GenericViewSet[M], Generic[M]):
         return super().handle_exception(exc)
 
     def finalize_response(
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
         final = super().finalize_response(request, response, *args, **kwargs)
         for name, value in self.rate_headers.items():
             final[name] = value
