@@ -1,5 +1,6 @@
 """A small resource on the REST frame, for the frame's own tests."""
 
+import uuid
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -16,6 +17,7 @@ from apps.core import problems
 from apps.core.errors import Conflict
 from apps.core.filters import FilterField
 from apps.core.listing import ListSpec
+from apps.core.models import IdempotencyKey
 from apps.core.viewsets import HouseSerializer, HouseViewSet
 from apps.projects.models import Project
 
@@ -56,6 +58,11 @@ class ThingViewSet(ListModelMixin, RetrieveModelMixin, HouseViewSet[Project]):
     def half(self, request: Request) -> Response:
         self.create(request)
         raise Conflict("The second half is refused. Wait for it.")
+
+    @action(detail=False, methods=["post"])
+    def overtaken(self, request: Request) -> Response:
+        IdempotencyKey.objects.update(claim=uuid.uuid4())
+        return self.create(request)
 
     @action(detail=False)
     def odd(self, request: Request) -> Response:

@@ -1,5 +1,135 @@
 """Template tags and filters that every template has without loading them."""
 
-from django import template
+import datetime as dt
+from typing import Any
+
+from django import forms, template
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 register = template.Library()
+
+# What a state is called, how it looks and which icon says it: never colour alone.
+STATES = {
+    "queued": ("Queued", "idle", "clock"),
+    "running": ("Running", "run", "loader-2"),
+    "succeeded": ("Succeeded", "ok", "check"),
+    "failed": ("Failed", "fail", "x"),
+    "cancelled": ("Cancelled", "idle", "player-stop"),
+    "unknown": ("Unknown", "warn", "question-mark"),
+    "ready": ("Ready", "ok", "check"),
+    "limited": ("Ready, with limits", "warn", "alert-triangle"),
+    "unreachable": ("Unreachable", "fail", "x"),
+    "paused": ("Paused", "wait", "hand-stop"),
+    "active": ("Active", "ok", "check"),
+    "invited": ("Invited", "wait", "mail"),
+    "deactivated": ("Deactivated", "idle", "user-off"),
+    "archived": ("Archived", "idle", "archive"),
+    "expired": ("Expired", "idle", "clock"),
+    "revoked": ("Revoked", "idle", "x"),
+}
+SPANS = ((86400, "d"), (3600, "h"), (60, "min"))
+UNITS = ("B", "KB", "MB", "GB", "TB")
+
+
+@register.simple_tag
+def icon(name: str, extra: str = "") -> SafeString:
+    """An icon of the vendored sprite, decorative: the words beside it say the same."""
+    address = static("vendor/icons/sprite.svg")
+    return format_html(
+        '<svg class="i {}" aria-hidden="true"><use href="{}#{}"/></svg>', extra, address, name
+    )
+
+
+@register.simple_tag
+def state(name: str, label: str = "") -> SafeString:
+    """A pill that says a state."""
+    text, look, sign = STATES.get(name, (name.capitalize(), "idle", "minus"))
+    drawn = icon(sign, "spin" if look == "run" else "")
+    return format_html('<span class="p-state {}">{}{}</span>', look, drawn, label or text)
+
+
+@register.simple_tag
+def when(moment: dt.datetime | None) -> SafeString | str:
+    """How long ago (or ahead), with the exact time for machines and in the title."""
+    if moment is None:
+        return "never"
+    seconds = (timezone.now() - moment).total_seconds()
+    text = "just now" if abs(seconds) < 5 else _span(abs(seconds))
+    if abs(seconds) >= 5:
+        text = f"{text} ago" if seconds > 0 else f"in {text}"
+    utc = moment.astimezone(dt.UTC)
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}</time>', utc.isoformat(), f"{utc:%d %b %Y, %H:%M:%S}", text
+    )
+
+
+@register.simple_tag
+def duration(start: dt.datetime | None, end: dt.datetime | None) -> str:
+    """From start to end, or until now; with its unit."""
+    if start is None:
+        return "–"
+    seconds = ((end or timezone.now()) - start).total_seconds()
+    return f"{seconds:.1f} s" if seconds < 10 else _span(seconds)
+
+
+def _span(seconds: float) -> str:
+    for size, unit in SPANS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
+@register.filter(name="bytes")
+def size_of(value: int) -> str:
+    """A size in bytes, in the unit people read."""
+    amount = float(value)
+    for unit in UNITS:
+        if amount < 1000 or unit == UNITS[-1]:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return ""
+
+
+@register.filter
+def initials(name: str) -> str:
+    words = str(name).split()
+    return "".join(word[0] for word in (words[:1] + words[-1:] if len(words) > 1 else words))
+
+
+@register.inclusion_tag("_field.html")
+def field(bound: forms.BoundField) -> dict[str, Any]:
+    """A form's field: label, control, help and error, tied together for screen readers too."""
+    widget = bound.field.widget
+    kind = "plain"
+    if isinstance(widget, forms.CheckboxSelectMultiple | forms.RadioSelect):
+        kind = "group"
+    elif isinstance(widget, forms.CheckboxInput):
+        kind = "check"
+    look = "form-select" if isinstance(widget, forms.Select) else "form-control"
+    described = [f"{bound.id_for_label}-help"] if bound.help_text else []
+    if bound.errors:
+        described.append(f"{bound.id_for_label}-error")
+    attributes = {"aria-invalid": "true"} if bound.errors else {}
+    if described:
+        attributes["aria-describedby"] = " ".join(described)
+    if kind == "plain":
+        attributes["class"] = look
+    return {"bound": bound, "kind": kind, "control": bound.as_widget(attrs=attributes)}
+
+
+@register.simple_tag(takes_context=True)
+def page_link(context: template.Context, cursor: str) -> str:
+    """This page's address with another cursor; filter and size stay."""
+    query = context["request"].GET.copy()
+    query["cursor"] = cursor
+    return f"?{query.urlencode()}"
+
+
+@register.inclusion_tag("_diff.html")
+def changes(event: Any) -> dict[str, Any]:
+    """What an event changed: name, before and after of each field."""
+    names = sorted(event.before.keys() | event.after.keys())
+    return {"rows": [(name, event.before.get(name), event.after.get(name)) for name in names]}
