@@ -4,6 +4,7 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from apps.accounts import api as accounts
+from apps.core.reference import SchemaViewSet, docs
 from apps.jobs import api as jobs
 from apps.notify import api as notify
 from apps.overview import api as overview
@@ -14,4 +15,8 @@ router = SimpleRouter()
 for resource in (accounts, projects, notify, targets, jobs, overview):
     resource.register(router)
 
-urlpatterns = [path("", include(router.urls))]
+urlpatterns = [
+    path("", include(router.urls)),
+    path("schema/", SchemaViewSet.as_view({"get": "retrieve"}), name="schema"),
+    path("docs/", docs, name="docs"),
+]

@@ -5,6 +5,7 @@ under `var_dir`. With nothing set, the portal runs on SQLite and its own Valkey 
 a database URL and a broker URL make the same code run on PostgreSQL and Redis with several hosts.
 """
 
+import datetime as dt
 import socket
 from pathlib import Path
 from typing import Any, Literal
@@ -239,6 +240,45 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 AUTH_PASSWORD_VALIDATORS[1]["OPTIONS"] = {"min_length": 10}  # type: ignore[assignment]
+ACCOUNT_ADAPTER = "apps.accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = False
+# One lockout, not two: axes counts failures, in the database, so it works with the broker down.
+ACCOUNT_RATE_LIMITS = False
+AXES_FAILURE_LIMIT = ENV.sign_in_attempts
+AXES_COOLOFF_TIME = dt.timedelta(minutes=ENV.sign_in_lock_minutes)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_CALLABLE = "apps.accounts.lockout.username_of"
+AXES_CLIENT_IP_CALLABLE = "apps.accounts.lockout.address_of"
+AXES_LOCKOUT_CALLABLE = "apps.accounts.lockout.locked_out"
+AXES_RESET_ON_SUCCESS = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+MFA_ADAPTER = "apps.accounts.adapter.MfaAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "Portolan"
+USERSESSIONS_TRACK_ACTIVITY = False
+SOCIALACCOUNT_ADAPTER = "apps.accounts.adapter.SocialAccountAdapter"
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": [
+            {
+                "provider_id": provider["id"],
+                "name": provider["name"],
+                "client_id": provider["client_id"],
+                "secret": provider["secret"],
+                "settings": {"server_url": provider["server_url"]},
+            }
+            for provider in ENV.oidc_providers
+        ],
+    }
+}
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "overview:home"
 SESSION_COOKIE_AGE = ENV.session_days * 86400
@@ -287,15 +327,21 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Portolan",
-    "DESCRIPTION": "Everything the browser does, for programs. Errors are RFC 9457 problems.",
+    "DESCRIPTION": (
+        "Everything the browser does, for programs. Errors are RFC 9457 problems. Lists take "
+        "`filter`, `cursor` and `size`. Requests with the browser's session cookie need its CSRF "
+        "token in `X-CSRFToken` to change anything; requests with a token do not."
+    ),
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
+    "LICENSE": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
     "SERVE_INCLUDE_SCHEMA": False,
+    "GET_LIB_DOC_EXCLUDES": "apps.core.schema.doc_excludes",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "apps.core.schema.add_problems",
+        "apps.core.schema.add_frame",
     ],
 }
 # A body of REST or a form; uploads get a limit of their own where they are taken.
