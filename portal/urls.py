@@ -10,7 +10,7 @@ handler404 = problems.page_not_found
 handler500 = problems.server_error
 
 urlpatterns = [
-    path("account/", include("allauth.urls")),
+    path("account/", include("apps.accounts.sign_in_urls")),
     path("api/v1/", include("portal.api")),
     re_path("^api/", problems.no_such_address),
     path("", include("apps.accounts.urls")),

@@ -62,7 +62,10 @@ def when(moment: dt.datetime | None) -> SafeString | str:
         text = f"{text} ago" if seconds > 0 else f"in {text}"
     utc = moment.astimezone(dt.UTC)
     return format_html(
-        '<time datetime="{}" title="{} UTC">{}</time>', utc.isoformat(), f"{utc:%d %b %Y, %H:%M:%S}", text
+        '<time datetime="{}" title="{} UTC">{}</time>',
+        utc.isoformat(),
+        f"{utc:%d %b %Y, %H:%M:%S}",
+        text,
     )
 
 
@@ -70,7 +73,7 @@ def when(moment: dt.datetime | None) -> SafeString | str:
 def duration(start: dt.datetime | None, end: dt.datetime | None) -> str:
     """From start to end, or until now; with its unit."""
     if start is None:
-        return "–"
+        return "none"
     seconds = ((end or timezone.now()) - start).total_seconds()
     return f"{seconds:.1f} s" if seconds < 10 else _span(seconds)
 
@@ -112,7 +115,7 @@ def field(bound: forms.BoundField) -> dict[str, Any]:
     described = [f"{bound.id_for_label}-help"] if bound.help_text else []
     if bound.errors:
         described.append(f"{bound.id_for_label}-error")
-    attributes = {"aria-invalid": "true"} if bound.errors else {}
+    attributes: dict[str, str | bool] = {"aria-invalid": "true"} if bound.errors else {}
     if described:
         attributes["aria-describedby"] = " ".join(described)
     if kind == "plain":
