@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
 from apps.core.viewsets import HouseSerializer, HouseViewSet
+from apps.jobs.asking import probe_target
 from apps.jobs.lists import JOB_LIST
 from apps.jobs.models import Job, JobEvent
 from apps.jobs.reading import read_log
@@ -31,9 +32,11 @@ class JobEventSerializer(serializers.ModelSerializer[JobEvent]):
 class JobSerializer(serializers.ModelSerializer[Job]):
     """A job as it is now. `reachable` false: `state` is what was last known, at `observed_at`."""
 
-    project = serializers.SlugRelatedField[Project](slug_field="slug", read_only=True)
+    project = serializers.SlugRelatedField[Project](
+        slug_field="slug", read_only=True, allow_null=True
+    )
     target = serializers.SlugRelatedField[Target](slug_field="slug", read_only=True)
-    created_by = serializers.StringRelatedField[Any](read_only=True)
+    created_by = serializers.StringRelatedField[Any](read_only=True, allow_null=True)
 
     class Meta:
         model = Job
@@ -106,7 +109,9 @@ class JobViewSet(HouseViewSet[Job]):
 
     scope_noun = "jobs"
     list_spec = JOB_LIST
+    query_names = {"logs": {"cursor"}}
     serializer_class = JobSerializer
+    queryset = Job.objects.all()  # for the document; what is asked for is below
 
     def get_queryset(self) -> Any:
         seen = Job.objects.visible_to(self.request.user)  # type: ignore[arg-type]
@@ -124,6 +129,7 @@ class JobViewSet(HouseViewSet[Job]):
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
         """Ask the job to stop. Its state changes when it has."""
+        self.refuse_body(request)
         job = request_cancel(self.get_object(), user=request.user)  # type: ignore[arg-type]
         return Response(JobDetailSerializer(job).data, status=202)
 
@@ -169,6 +175,36 @@ class TargetCheckViewSet(HouseViewSet[Job]):
         return Response(JobDetailSerializer(job).data, status=201)
 
 
+class ProbeSerializer(HouseSerializer):
+    target = serializers.SlugField(default="local", help_text="The target's slug.")
+
+
+class AnswerSerializer(serializers.Serializer[Any]):
+    """What a confined process there says of itself, topic by topic."""
+
+    target = serializers.SlugField()
+    seconds = serializers.FloatField(help_text="How long the answer took, s.")
+    answer = serializers.DictField()
+
+
+class ProbeViewSet(HouseViewSet[Job]):
+    """Ask a target, and wait for its answer."""
+
+    scope_noun = "jobs"
+    serializer_class = ProbeSerializer
+    waiting_actions = frozenset({"create"})
+
+    @extend_schema(
+        operation_id="probes_create", request=ProbeSerializer, responses={200: AnswerSerializer}
+    )
+    def create(self, request: Request) -> Response:
+        """What a warm, confined process on the target is and may do. Answers within seconds."""
+        asked = self.valid(request)
+        user: Any = request.user
+        return Response(probe_target(asked["target"], user=user))
+
+
 def register(router: SimpleRouter) -> None:
     router.register("jobs", JobViewSet, basename="job")
+    router.register("probes", ProbeViewSet, basename="probe")
     router.register("target-checks", TargetCheckViewSet, basename="target-check")

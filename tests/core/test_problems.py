@@ -166,3 +166,11 @@ def test_body_for_a_verb_that_takes_none_is_refused(api: APIClient) -> None:
 def test_unreadable_requests_are_problems(api: APIClient) -> None:
     make_project(slug="a")
     check_problem(api.get(THINGS, HTTP_HOST="evil.example"), 400)
+
+
+@pytest.mark.parametrize(
+    "body", [{"slug": 7}, {"slug": True}, {"slug": ["a"]}, {"slug": "a", "name": None}]
+)
+def test_value_of_another_json_type_is_refused(api: APIClient, body: dict[str, object]) -> None:
+    problem = check_problem(api.post(THINGS, body), 400)
+    assert problem["errors"][0]["field"] == list(body)[-1]
