@@ -15,7 +15,9 @@ router = SimpleRouter()
 for resource in (accounts, projects, notify, targets, jobs, overview):
     resource.register(router)
 
+me = accounts.MeViewSet.as_view({"get": "retrieve", "patch": "partial_update"})
 urlpatterns = [
+    path("me/", me, name="me"),
     path("", include(router.urls)),
     path("schema/", SchemaViewSet.as_view({"get": "retrieve"}), name="schema"),
     path("docs/", docs, name="docs"),

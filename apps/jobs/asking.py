@@ -2,22 +2,27 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 from redis.exceptions import RedisError
 
 from apps.accounts.models import User
+from apps.core.errors import Conflict
 from apps.jobs import dispatch
 from apps.jobs.models import Job, State
 from apps.jobs.services import create_job
 from apps.projects.models import Project
 from apps.targets.models import Target
+from runtime.definitions import ProbeSpec
 
 LOOK_EVERY_SECONDS = 0.1
+PROBE_SECONDS = 8.0
 
 
-class NoAnswer(Exception):
+class NoAnswer(Conflict):
     """The question was not answered in time, or the answer is a refusal. The message is plain."""
 
 
@@ -64,3 +69,15 @@ def _wait(job: Job, deadline: float) -> None:
             if Job.objects.filter(pk=job.pk, finished_at__isnull=False).exists():
                 return
             time.sleep(LOOK_EVERY_SECONDS)
+
+
+def probe_target(slug: str, *, user: User) -> dict[str, Any]:
+    """Ask a target's warm, confined process what it is. Raise ValidationError, NoAnswer."""
+    target = Target.objects.filter(slug=slug).first()
+    if target is None:
+        raise ValidationError({"target": "There is no such target. See the list of targets."})
+    began = time.monotonic()
+    answer = ask(
+        "probe", spec=asdict(ProbeSpec()), target=target, user=user, deadline=PROBE_SECONDS
+    )
+    return {"target": slug, "seconds": round(time.monotonic() - began, 3), "answer": answer}

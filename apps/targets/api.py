@@ -67,6 +67,7 @@ class TargetViewSet(HouseViewSet[Target]):
         return self._set(request, Desired.ACTIVE)
 
     def _set(self, request: Request, desired: Desired) -> Response:
+        self.refuse_body(request)
         user: Any = request.user
         target = set_desired(self.get_object(), desired=desired, user=user)
         return Response(TargetSerializer(target).data)
