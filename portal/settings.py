@@ -128,6 +128,7 @@ MIDDLEWARE = [
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "apps.accounts.middleware.SignedInMiddleware",
+    "apps.core.middleware.ConflictMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 
@@ -290,6 +291,7 @@ SECURE_HSTS_SECONDS = 31536000 if IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "apps.core.error_pages.csrf_failure"
 if ENV.behind_proxy:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
@@ -339,6 +341,15 @@ SPECTACULAR_SETTINGS = {
     "GET_LIB_DOC_EXCLUDES": "apps.core.schema.doc_excludes",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "JobState": "apps.jobs.models.State",
+        "ProjectScope": "apps.projects.forms.PROJECT_SCOPES",
+        "ProjectTokenRole": ["viewer", "contributor"],
+        "Role": "apps.projects.models.Role",
+        "Scope": "apps.accounts.scopes.SCOPES",
+        "TargetDesired": "apps.targets.models.Desired",
+        "TargetObserved": "apps.targets.models.Observed",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "apps.core.schema.add_frame",
@@ -355,6 +366,8 @@ USE_I18N = False
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+# Only our own files are served: no page uses those that the installed apps bring.
+STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

@@ -13,9 +13,8 @@ SEEN_EVERY = dt.timedelta(seconds=5)
 GONE_AFTER = dt.timedelta(seconds=30)
 
 
-@transaction.atomic
-def claim_host() -> Host:
-    """Say that this machine's worker is up. Raise Conflict when SQLite is another machine's."""
+def refuse_second_host() -> None:
+    """Raise Conflict when the SQLite database is another machine's."""
     name = settings.ENV.host_name
     alive = Host.objects.filter(seen_at__gt=timezone.now() - GONE_AFTER).exclude(name=name)
     if settings.IS_SQLITE and (other := alive.first()):
@@ -24,8 +23,15 @@ def claim_host() -> Host:
             "PORTOLAN_DATABASE_URL to a PostgreSQL database to use several, or stop the portal on "
             f"{other.name} and start this one {GONE_AFTER.seconds} seconds later."
         )
+
+
+@transaction.atomic
+def claim_host() -> Host:
+    """Say that this machine's worker is up. Raise Conflict as `refuse_second_host`."""
+    refuse_second_host()
     host, _ = Host.objects.update_or_create(
-        name=name, defaults={"started_at": timezone.now(), "seen_at": timezone.now()}
+        name=settings.ENV.host_name,
+        defaults={"started_at": timezone.now(), "seen_at": timezone.now()},
     )
     return host
 
