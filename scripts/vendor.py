@@ -38,14 +38,14 @@ FILES = {
     "fonts/LICENSE-ibm-plex-mono": ("@fontsource/ibm-plex-mono", "LICENSE"),
     "icons/LICENSE": ("@tabler/icons", "LICENSE"),
 }
-ICONS = (
-    "activity adjustments alert-triangle archive arrow-left arrow-right bell check chevron-down "
-    "circle-dashed clock compass copy contrast-2 database database-export device-laptop download "
-    "external-link file-text folder hand-stop help history home info-circle key list loader-2 lock "
-    "login-2 logout mail menu-2 minus moon pencil player-pause player-play player-stop plus "
-    "question-mark refresh search selector server settings shield shield-check shield-lock sun "
-    "timeline trash user user-off user-plus users x"
-).split()
+ICONS = """
+activity adjustments alert-triangle archive arrow-down arrow-left arrow-right bell check
+chevron-down circle-dashed clock compass copy contrast-2 database database-export device-laptop
+download external-link file-text folder hand-stop help history home info-circle key keyboard list
+loader-2 lock login-2 logout mail menu-2 minus moon pencil player-pause player-play player-stop
+plus question-mark refresh search selector server settings shield shield-check shield-lock sun
+timeline trash user user-off user-plus users x
+"""
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
         for target, (package, path) in FILES.items():
             (VENDOR / target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(modules / package / path, VENDOR / target)
-        sprite = "".join(_symbol(modules, name) for name in ICONS)
+        sprite = "".join(_symbol(modules, name) for name in ICONS.split())
         text = f'<svg xmlns="http://www.w3.org/2000/svg">\n{sprite}</svg>\n'
         (VENDOR / "icons" / "sprite.svg").write_text(text)
     _write_list()

@@ -17,12 +17,12 @@ from django.core.exceptions import (
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
-from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from apps.core import error_pages
 from apps.core.errors import Conflict
 from apps.core.listing import BadCursor, BadSize
 from apps.core.requests import current_request_id
@@ -68,26 +68,27 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """`handler400`: a problem under /api/, a page elsewhere; as do the three below."""
     if request.path.startswith(REST_PATH):
         return problem_response(request, 400, GARBLED)
-    return defaults.bad_request(request, exception)
+    said = str(exception) if isinstance(exception, BadCursor | BadSize) else ""
+    return error_pages.error_page(request, 400, said)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     if request.path.startswith(REST_PATH):
         return problem_response(request, 403, "You may not do this.")
-    return defaults.permission_denied(request, exception)
+    return error_pages.error_page(request, 403, str(exception))
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if request.path.startswith(REST_PATH):
         return problem_response(request, 404, NOT_FOUND)
-    return defaults.page_not_found(request, exception)
+    return error_pages.error_page(request, 404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django has logged the bug by now, once."""
     if request.path.startswith(REST_PATH):
         return problem_response(request, 500, BROKEN)
-    return defaults.server_error(request)
+    return error_pages.error_page(request, 500)
 
 
 def handle(exc: Exception, context: dict[str, Any]) -> Response | None:

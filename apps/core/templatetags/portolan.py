@@ -5,9 +5,12 @@ from typing import Any
 
 from django import forms, template
 from django.templatetags.static import static
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from apps.core.listing import Page
 
 register = template.Library()
 
@@ -60,11 +63,11 @@ def when(moment: dt.datetime | None) -> SafeString | str:
     text = "just now" if abs(seconds) < 5 else _span(abs(seconds))
     if abs(seconds) >= 5:
         text = f"{text} ago" if seconds > 0 else f"in {text}"
-    utc = moment.astimezone(dt.UTC)
+    here = timezone.localtime(moment)
     return format_html(
-        '<time datetime="{}" title="{} UTC">{}</time>',
-        utc.isoformat(),
-        f"{utc:%d %b %Y, %H:%M:%S}",
+        '<time data-ago datetime="{}" title="{}">{}</time>',
+        here.isoformat(),
+        f"{here:%d %b %Y, %H:%M:%S %Z}",
         text,
     )
 
@@ -102,6 +105,12 @@ def initials(name: str) -> str:
     return "".join(word[0] for word in (words[:1] + words[-1:] if len(words) > 1 else words))
 
 
+@register.filter
+def caret(page: Page[Any]) -> str:
+    """A caret under the column where the page's filter is wrong."""
+    return " " * (page.filter_error.column - 1) + "^" if page.filter_error else ""
+
+
 @register.inclusion_tag("_field.html")
 def field(bound: forms.BoundField) -> dict[str, Any]:
     """A form's field: label, control, help and error, tied together for screen readers too."""
@@ -111,16 +120,35 @@ def field(bound: forms.BoundField) -> dict[str, Any]:
         kind = "group"
     elif isinstance(widget, forms.CheckboxInput):
         kind = "check"
-    look = "form-select" if isinstance(widget, forms.Select) else "form-control"
-    described = [f"{bound.id_for_label}-help"] if bound.help_text else []
-    if bound.errors:
-        described.append(f"{bound.id_for_label}-error")
-    attributes: dict[str, str | bool] = {"aria-invalid": "true"} if bound.errors else {}
-    if described:
+    name = bound.auto_id or bound.html_name
+    described = [f"{name}-help"] if bound.help_text else []
+    described += [f"{name}-error"] if bound.errors else []
+    attributes = {"aria-invalid": "true"} if bound.errors else {}
+    if described and kind != "group":
         attributes["aria-describedby"] = " ".join(described)
     if kind == "plain":
-        attributes["class"] = look
-    return {"bound": bound, "kind": kind, "control": bound.as_widget(attrs=attributes)}
+        attributes["class"] = "form-select" if isinstance(widget, forms.Select) else "form-control"
+    return {
+        "bound": bound,
+        "kind": kind,
+        "name": name,
+        "described": " ".join(described),
+        "control": bound.as_widget(attrs=attributes),
+    }
+
+
+@register.inclusion_tag("_nav_item.html", takes_context=True)
+def nav_item(
+    context: template.Context, page: str, sign: str, words: str, slug: str = "", also: str = ""
+) -> dict[str, Any]:
+    """An entry of the navigation. `also` names pages, apart by blanks, that count as this one."""
+    here = context.get("page_name", "")
+    return {
+        "address": reverse(page, args=[slug] if slug else []),
+        "is_here": here == page or here in also.split(),
+        "sign": sign,
+        "words": words,
+    }
 
 
 @register.simple_tag(takes_context=True)
