@@ -156,12 +156,6 @@ class Supervisor:
                 self.start(service)
             _shorten(self.var / "log" / f"{service.name}.log")
 
-    def look_first(self) -> None:
-        """Start everything that is not running yet."""
-        for service in self.services:
-            if service.process is None:
-                self.start(service)
-
     def run(self) -> None:
         """Look after everything until SIGTERM or SIGINT, then stop in order."""
         while not self.stopping:

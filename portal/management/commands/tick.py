@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 class Command(BaseCommand):
     help = "Send every due job to a worker, again and again, until told to stop."
+    requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         stopping = threading.Event()

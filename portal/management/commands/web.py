@@ -12,6 +12,7 @@ from portal.up import web_argv
 
 class Command(BaseCommand):
     help = "Serve pages and REST. Run `migrate` first."
+    requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         env = settings.ENV

@@ -11,6 +11,7 @@ from portal.up import worker_argv
 
 class Command(BaseCommand):
     help = "Advance jobs. As many as you like, on as many hosts as you like."
+    requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         env = settings.ENV
