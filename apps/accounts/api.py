@@ -231,6 +231,7 @@ class TokenViewSet(HouseViewSet[ApiToken]):
     scope_noun = "people"
     required_scopes = {"create": "read", "revoke": "read"}
     serializer_class = TokenSerializer
+    queryset = ApiToken.objects.none()
     lookup_field = "uuid"
     list_spec = TOKEN_LIST
     secret_actions = frozenset({"create"})

@@ -59,7 +59,8 @@ def _mistyped(field: Any, value: Any) -> str:
 
 class HouseViewSet(GenericViewSet[M], Generic[M]):
     """Base of every resource. A subclass sets `scope_noun`, `list_spec` where it lists, and a
-    `get_queryset` that begins with `visible_to(user)`.
+    `get_queryset` that begins with `visible_to(user)`; beside it `queryset = Model.objects.none()`
+    tells the document the types of ids in addresses.
 
     `required_scopes` names the scope a token needs for an action where it is not `read` to look
     and `<scope_noun>:write` for the rest. `query_names` are the query parameters an action takes

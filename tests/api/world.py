@@ -3,47 +3,115 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.test import Client
+from django.utils import timezone
+
 from apps.accounts.models import User
 from apps.accounts.scopes import SCOPES
+from apps.accounts.services import deactivate_person, invite_person
 from apps.accounts.tokens import create_token
+from apps.jobs.models import Job
 from apps.jobs.services import launch_check
 from apps.overview.services import back_up_portal
-from apps.projects.models import Project, Role
+from apps.projects.models import Member, Project, Role
+from apps.projects.services import create_project_token
 from runtime.definitions import CheckSpec
-from tests.factories import make_member, make_project
+from tests.factories import make_member, make_project, make_user
+from workers.tasks import advance
+
+BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+CSRF = "a" * 32
+# A token may not make or end tokens: these are asked as the browser does.
+IN_SESSION = frozenset(
+    {"tokens_create", "tokens_revoke", "project_tokens_create", "project_tokens_revoke"}
+)
 
 
 @dataclass
 class World:
     """A site admin who owns a project, and what lies under each address.
 
-    `ids`: by resource and name in the address. `bodies`: a good body for each operation that
-    takes one which no generator would guess.
+    `ids`: by resource and name in the address, or by operation where it needs another one.
+    `bodies`: a good body for each operation that takes one which no generator would guess.
     """
 
     person: User
     project: Project
-    headers: dict[str, str]
-    ids: dict[tuple[str, str], str] = field(default_factory=dict)
+    token: dict[str, str]
+    cookies: dict[str, str]
+    ids: dict[str, str] = field(default_factory=dict)
     bodies: dict[str, Any] = field(default_factory=dict)
 
-    def path_parameters(self, path: str, names: list[str]) -> dict[str, str]:
-        """Real values for the names in an address such as `/api/v1/jobs/{id}/`."""
-        resource = path.removeprefix("/api/v1/").split("/")[0]
-        return {name: self.ids[resource, name] for name in names}
+    def credentials(self, operation: str) -> dict[str, dict[str, str]]:
+        """The headers and cookies that the operation is called with."""
+        if operation in IN_SESSION:
+            return {"headers": {"X-CSRFToken": CSRF}, "cookies": self.cookies}
+        return {"headers": self.token}
+
+    def path_parameters(self, operation: str, path: str) -> dict[str, str]:
+        """Real values for the name in an address such as `/api/v1/jobs/{id}/`."""
+        name = path.partition("{")[2].partition("}")[0]
+        resource = path.split("/")[3]
+        return {name: self.ids.get(operation) or self.ids[resource]} if name else {}
 
 
 def make_world() -> World:
     project = make_project(slug="world")
     person = make_member(project, Role.OWNER, is_site_admin=True)
+    Project.objects.update(created_by=person)
     _, text = create_token(person, name="all", scopes=SCOPES, days=1, created_by=person)
-    world = World(person, project, {"Authorization": f"Bearer {text}"})
-    job = launch_check(project, target_slug="local", spec=CheckSpec(), user=person)
-    backup = back_up_portal(person, include_lake=False)
-    world.ids = {
-        ("jobs", "id"): str(job.pk),
-        ("backups", "uuid"): str(backup.uuid),
-        ("targets", "slug"): "local",
+    world = World(person, project, {"Authorization": f"Bearer {text}"}, _session_cookies(person))
+    world.ids = _make_things(project, person)
+    colleague = make_user()
+    token = {"name": "a robot", "scopes": ["read"]}
+    world.bodies = {
+        "invitations_create": {"email": "new@example.com", "name": "New"},
+        "members_create": {"project": "world", "email": colleague.email, "role": "viewer"},
+        "members_update": {"role": "contributor"},
+        "project_tokens_create": {"project": "world", "role": "viewer", **token},
+        "projects_create": {"name": "Another"},
+        "projects_update": {"name": "The whole world"},
+        "target_checks_create": {"project": "world"},
+        "tokens_create": token,
     }
-    world.bodies = {"target_checks_create": {"project": "world"}}
     return world
+
+
+def _make_things(project: Project, person: User) -> dict[str, str]:
+    member = make_member(project, Role.VIEWER)
+    gone = make_user()
+    deactivate_person(gone, user=person)
+    invitation, _ = invite_person(email="invited@example.com", name="Invited", user=person)
+    mine, _ = create_token(person, name="mine", scopes=["read"], days=1, created_by=person)
+    ours, _ = create_project_token(
+        project, name="ours", role=Role.VIEWER, scopes=["read"], days=1, user=person
+    )
+    return {
+        "backups": str(back_up_portal(person, include_lake=False).uuid),
+        "invitations": str(invitation.user.uuid),
+        "jobs": str(launch_check(project, target_slug="local", spec=CheckSpec(), user=person).pk),
+        "members": str(Member.objects.get(user=member).uuid),
+        "project-tokens": str(ours.uuid),
+        "projects": project.slug,
+        "targets": "local",
+        "tokens": str(mine.uuid),
+        "users": str(member.uuid),
+        "users_reactivate": str(gone.uuid),
+    }
+
+
+def _session_cookies(person: User) -> dict[str, str]:
+    browser = Client()
+    browser.force_login(person, BACKEND)
+    return {
+        "portolan_session": browser.cookies["portolan_session"].value,
+        "portolan_csrf": CSRF,
+    }
+
+
+def answer_at_once(sender: Any, instance: Job, created: bool, **_: Any) -> None:
+    """The worker, for questions: takes their steps where they are asked."""
+    if created and instance.is_ephemeral:
+        unfinished = Job.objects.filter(pk=instance.pk, finished_at=None)
+        while unfinished.update(next_poll_at=timezone.now()):
+            advance([str(instance.pk)])
