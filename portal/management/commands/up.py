@@ -18,6 +18,7 @@ from apps.accounts.models import User
 from apps.accounts.services import ensure_site_admin, make_sign_in_link
 from apps.core.errors import Conflict
 from apps.jobs.hosts import refuse_second_host
+from portal.checks import settings_fit_together
 from portal.up import (
     CannotStart,
     Service,
@@ -41,6 +42,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         instance, port = secrets.token_hex(8), options["port"]
+        if wrong := settings_fit_together(None):
+            raise CommandError("\n".join(f"{each.msg} {each.hint}" for each in wrong))
         try:
             lock = take_lock(settings.VAR_DIR / "portolan.lock", instance)
             with lock:

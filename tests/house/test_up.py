@@ -1,0 +1,157 @@
+"""`manage.py up`, for real: started, killed in parts and whole, stopped."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.processes import is_alive
+from tests.servers import free_port, wait_until
+
+pytestmark = pytest.mark.process
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class Portal:
+    def __init__(self, var: Path) -> None:
+        self.var, self.port = var, free_port()
+        self.process: subprocess.Popen[str] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = {
+            "PORTOLAN_VAR_DIR": str(self.var),
+            "PORTOLAN_PORT": str(self.port),
+            "PORTOLAN_BASE_URL": f"http://localhost:{self.port}",
+            "PORTOLAN_TICK_SECONDS": "0.2",
+        }
+        return {**os.environ, **own}
+
+    def up(self, *more: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "manage.py", "up", *more],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def start(self) -> None:
+        self.process = self.up()
+        wait_until(self.is_ready, seconds=60, what="the portal to be ready")
+
+    def ready(self) -> dict[str, Any]:
+        url = f"http://127.0.0.1:{self.port}/readyz"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return dict(json.load(answer))
+        except urllib.error.HTTPError as error:
+            with error:
+                return dict(json.load(error))
+        except (OSError, ValueError):
+            return {}
+
+    def is_ready(self) -> bool:
+        return self.ready().get("status") == "ok"
+
+    def processes(self) -> list[tuple[int, int]]:
+        """Pid and start time of broker, worker, tick and web."""
+        text = (self.var / "run" / "processes.json").read_text()
+        return [(pid, started) for pid, started in json.loads(text)["processes"]]
+
+    def stop(self) -> float:
+        assert self.process
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+        return time.monotonic() - began
+
+    def end(self) -> None:
+        if self.process:
+            if self.process.poll() is None:
+                self.stop()
+            assert self.process.stdout
+            self.process.stdout.close()
+
+
+@pytest.fixture
+def portal(tmp_path: Path) -> Iterator[Portal]:
+    portal = Portal(tmp_path / "var")
+    yield portal
+    portal.end()
+
+
+def _is_dead(pid: int, started: int) -> bool:
+    return not is_alive(pid, started)
+
+
+def said(process: "subprocess.Popen[str]") -> str:
+    out, _ = process.communicate(timeout=60)
+    return out
+
+
+def test_portal_comes_up_greets_and_stops_in_order(portal: Portal) -> None:
+    portal.start()
+    assert portal.process
+    assert portal.process.stdout
+    assert "Portolan is up" in portal.process.stdout.readline()
+    assert "shown this once" in portal.process.stdout.readline()
+    running = portal.processes()
+    assert len(running) == 4
+    assert portal.stop() <= 3
+    assert portal.process.returncode == 0
+    assert not any(is_alive(*each) for each in running)
+
+
+def test_second_portal_on_the_same_folder_is_refused(portal: Portal) -> None:
+    portal.start()
+    second = portal.up("--port", str(free_port()))
+    assert "is running on" in said(second)
+    assert second.returncode != 0
+
+
+def test_port_in_use_is_said_plainly(portal: Portal) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", portal.port))
+        taken.listen()
+        process = portal.up()
+        assert f"Port {portal.port} on 127.0.0.1 cannot be used" in said(process)
+        assert process.returncode != 0
+
+
+def test_every_part_that_is_killed_comes_back(portal: Portal) -> None:
+    portal.start()
+    for pid, started in portal.processes():
+        os.kill(pid, signal.SIGKILL)
+        wait_until(partial(_is_dead, pid, started), what="it to die")
+
+    def all_new() -> bool:
+        return len(portal.processes()) == 4 and portal.is_ready()
+
+    wait_until(all_new, seconds=60, what="all four to be back")
+
+
+def test_new_portal_starts_where_one_was_killed(portal: Portal) -> None:
+    portal.start()
+    left = portal.processes()
+    before = portal.ready()["instance"]
+    assert portal.process
+    assert portal.process.stdout
+    portal.process.kill()
+    portal.process.wait()
+    portal.process.stdout.close()
+    portal.start()
+    assert portal.ready()["instance"] != before
+    wait_until(lambda: not any(is_alive(*each) for each in left), what="the old ones to be gone")
