@@ -1,7 +1,7 @@
 """Fetch the front end's vendored files anew from npm, and write their hashes.
 
 For maintainers, after changing a version below: `python scripts/vendor.py`. Needs npm; nobody who
-runs or tests the portal does. `tests/house/test_vendor.py` checks every file against VENDOR.json.
+runs or tests the portal does. `tests/house/test_files.py` checks every file against VENDOR.json.
 """
 
 import hashlib

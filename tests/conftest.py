@@ -7,6 +7,7 @@ from pathlib import Path
 
 import django
 import pytest
+from django.core.management import call_command
 
 from tests.servers import (
     Broker,
@@ -26,7 +27,8 @@ django.setup()
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_var_dir() -> Iterator[None]:
-    (VAR_DIR / "static").mkdir(parents=True, exist_ok=True)
+    # Pages name their files by content, so what they name must have been collected.
+    call_command("collectstatic", interactive=False, verbosity=0)
     yield
     shutil.rmtree(VAR_DIR, ignore_errors=True)
 

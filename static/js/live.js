@@ -74,6 +74,7 @@ document.addEventListener('htmx:after:request', (event) => {
     if (status < 400) answered(ctx);
     else failed(ctx, headers.get('Retry-After'));
   } else if (status >= 400) refuse(reasonIn(ctx.text));
+  else document.getElementById('refused').hidden = true;
 });
 
 document.addEventListener('htmx:error', (event) => {

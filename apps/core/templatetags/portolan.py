@@ -33,6 +33,26 @@ STATES = {
     "expired": ("Expired", "idle", "clock"),
     "revoked": ("Revoked", "idle", "x"),
 }
+# What an event's verb reads like between who and what, where its own words do not.
+VERBS = {
+    "job.cancel_requested": "asked to stop",
+    "member.role_changed": "changed the role of",
+    "member.took_ownership": "took ownership of",
+    "person.accepted": "accepted the invitation of",
+    "person.invitation_revoked": "took back the invitation of",
+    "person.made_site_admin": "made a site admin of",
+    "person.no_longer_site_admin": "took site administration from",
+    "portal.restored": "restored the portal from",
+}
+SIGNS = {
+    "backup": "database-export",
+    "job": "activity",
+    "member": "users",
+    "person": "user",
+    "project": "folder",
+    "target": "server",
+    "token": "key",
+}
 SPANS = ((86400, "d"), (3600, "h"), (60, "min"))
 UNITS = ("B", "KB", "MB", "GB", "TB")
 
@@ -55,10 +75,10 @@ def state(name: str, label: str = "") -> SafeString:
 
 
 @register.simple_tag
-def when(moment: dt.datetime | None) -> SafeString | str:
+def when(moment: dt.datetime | None) -> SafeString:
     """How long ago (or ahead), with the exact time for machines and in the title."""
     if moment is None:
-        return "never"
+        return format_html('<span class="muted">{}</span>', "never")
     seconds = (timezone.now() - moment).total_seconds()
     text = "just now" if abs(seconds) < 5 else _span(abs(seconds))
     if abs(seconds) >= 5:
@@ -100,6 +120,18 @@ def size_of(value: int) -> str:
 
 
 @register.filter
+def did(verb: str) -> str:
+    """An event's verb in words: “launched” for `job.launched`."""
+    return VERBS.get(verb) or verb.rpartition(".")[2].replace("_", " ")
+
+
+@register.filter
+def sign_of(kind: str) -> str:
+    """The icon of a kind of thing."""
+    return SIGNS.get(kind, "timeline")
+
+
+@register.filter
 def initials(name: str) -> str:
     words = str(name).split()
     return "".join(word[0] for word in (words[:1] + words[-1:] if len(words) > 1 else words))
@@ -123,7 +155,7 @@ def field(bound: forms.BoundField) -> dict[str, Any]:
     name = bound.auto_id or bound.html_name
     described = [f"{name}-help"] if bound.help_text else []
     described += [f"{name}-error"] if bound.errors else []
-    attributes = {"aria-invalid": "true"} if bound.errors else {}
+    attributes: dict[str, str | bool] = {"aria-invalid": "true"} if bound.errors else {}
     if described and kind != "group":
         attributes["aria-describedby"] = " ".join(described)
     if kind == "plain":
