@@ -15,6 +15,8 @@ from apps.accounts.forms import AcceptForm, InviteForm, ProfileForm, TokenForm
 from apps.accounts.lists import PEOPLE_LIST, TOKEN_LIST
 from apps.accounts.models import ApiToken, User
 from apps.accounts.tokens import create_token, revoke_token
+from apps.core.errors import Conflict
+from apps.core.forms import add_errors
 from apps.core.listing import list_page
 from apps.core.requests import SignedIn
 
@@ -28,8 +30,8 @@ def profile(request: SignedIn) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             services.update_profile(request.user, **form.cleaned_data)
-        except ValidationError as error:
-            form.add_error(None, error)
+        except (ValidationError, Conflict) as error:
+            add_errors(form, error)
         else:
             messages.success(request, "Saved.")
             return redirect("accounts:profile")
@@ -45,8 +47,8 @@ def tokens(request: SignedIn) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             _, text = create_token(request.user, created_by=request.user, **form.cleaned_data)
-        except ValidationError as error:
-            form.add_error(None, error)
+        except (ValidationError, Conflict) as error:
+            add_errors(form, error)
         else:
             form = TokenForm()
     page = list_page(TOKEN_LIST, ApiToken.objects.filter(user=request.user), request.GET)
@@ -72,8 +74,8 @@ def accept(request: HttpRequest, text: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             person = services.accept_invitation(invitation, **form.cleaned_data)
-        except ValidationError as error:
-            form.add_error(None, error)
+        except (ValidationError, Conflict) as error:
+            add_errors(form, error)
         else:
             login(request, person, backend=BACKEND)
             return redirect("overview:home")
@@ -115,8 +117,8 @@ def invite(request: SignedIn) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             invitation, link = services.invite_person(user=request.user, **form.cleaned_data)
-        except ValidationError as error:
-            form.add_error(None, error)
+        except (ValidationError, Conflict) as error:
+            add_errors(form, error)
         else:
             context = {"person": invitation.user, "link": link}
             return render(request, "accounts/person.html", context)

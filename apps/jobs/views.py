@@ -7,6 +7,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.core.errors import Conflict
+from apps.core.forms import add_errors
 from apps.core.listing import list_page
 from apps.core.requests import SignedIn
 from apps.jobs.forms import CheckForm
@@ -107,10 +108,8 @@ def new_check(request: SignedIn, slug: str) -> HttpResponse:
         try:
             target = asked["target"].slug
             job = launch_check(project, target_slug=target, spec=spec, user=request.user)
-        except ValidationError as error:
-            form.add_error(None, error)
-        except Conflict as conflict:
-            form.add_error(None, conflict.message)
+        except (ValidationError, Conflict) as error:
+            add_errors(form, error)
         else:
             return redirect("jobs:detail", pk=job.pk)
     context = {"form": form, "project": project, "role": role_in(request.user, project)}

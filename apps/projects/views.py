@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.models import ApiToken
 from apps.core.errors import Conflict
+from apps.core.forms import add_errors
 from apps.core.listing import list_page
 from apps.core.requests import SignedIn
 from apps.projects import services
@@ -40,8 +41,8 @@ def new(request: SignedIn) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             project = services.create_project(user=request.user, **form.cleaned_data)
-        except ValidationError as error:
-            form.add_error(None, error)
+        except (ValidationError, Conflict) as error:
+            add_errors(form, error)
         else:
             return redirect("overview:project", slug=project.slug)
     return render(request, "projects/new.html", {"form": form})
@@ -57,8 +58,8 @@ def members(request: SignedIn, slug: str) -> HttpResponse:
         if form.is_valid():
             try:
                 services.add_member(project, user=request.user, **form.cleaned_data)
-            except ValidationError as error:
-                form.add_error(None, error)
+            except (ValidationError, Conflict) as error:
+                add_errors(form, error)
             else:
                 return redirect("projects:members", slug=slug)
     everybody = project.members.filter(user__is_service=False).select_related("user")
@@ -99,8 +100,8 @@ def tokens(request: SignedIn, slug: str) -> HttpResponse:
         asked = {**form.cleaned_data, "role": Role(form.cleaned_data["role"])}
         try:
             _, text = services.create_project_token(project, user=request.user, **asked)
-        except ValidationError as error:
-            form.add_error(None, error)
+        except (ValidationError, Conflict) as error:
+            add_errors(form, error)
         else:
             form = ProjectTokenForm()
     found = ApiToken.objects.filter(user__is_service=True, user__memberships__project=project)
@@ -126,10 +127,8 @@ def settings(request: SignedIn, slug: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             services.update_project(project, user=request.user, **form.cleaned_data)
-        except ValidationError as error:
-            form.add_error(None, error)
-        except Conflict as conflict:
-            form.add_error(None, conflict.message)
+        except (ValidationError, Conflict) as error:
+            add_errors(form, error)
         else:
             messages.success(request, "Saved.")
             return redirect("projects:settings", slug=slug)

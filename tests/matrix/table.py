@@ -1,0 +1,183 @@
+"""Every address, and how it answers each role.
+
+The columns are, in the order of `world.ROLES`: anonymous, owner of another project, viewer,
+contributor, owner, site admin who is in no project; for REST, then, the tokens of somebody
+who may do everything, one for each scope in the order of `world.SCOPES`: read, projects, jobs,
+people, targets. A page asks for a sign-in with 302; REST says 401.
+
+The test fails when an address is missing here. Bodies that matter stand in BODIES.
+"""
+
+from typing import Any
+
+TABLE = """
+GET    /healthz                                        200 200 200 200 200 200
+GET    /readyz                                         503 503 503 503 503 503
+GET    /                                               302 200 200 200 200 200
+GET    /activity/                                      302 200 200 200 200 200
+GET    /projects/new/                                  302 200 200 200 200 200
+POST   /projects/new/                                  302 302 302 302 302 302
+GET    /p/{slug}/                                      302 404 200 200 200 404
+GET    /p/{slug}/activity/                             302 404 200 200 200 404
+GET    /p/{slug}/checks/new/                           302 404 403 200 200 404
+POST   /p/{slug}/checks/new/                           302 404 403 302 302 404
+GET    /p/{slug}/members/                              302 404 200 200 200 404
+POST   /p/{slug}/members/                              302 404 403 403 302 404
+POST   /p/{slug}/members/{member}/role/                302 404 403 403 302 404
+POST   /p/{slug}/members/{member}/remove/              302 404 302 403 302 404
+GET    /p/{slug}/tokens/                               302 404 403 403 200 404
+POST   /p/{slug}/tokens/                               302 404 403 403 200 404
+POST   /p/{slug}/tokens/{project_token}/revoke/        302 404 403 403 302 404
+GET    /p/{slug}/settings/                             302 404 403 403 200 404
+POST   /p/{slug}/settings/                             302 404 403 403 302 404
+POST   /p/{slug}/archive/                              302 404 403 403 302 404
+GET    /p/{slug}/timeline/                             302 404 200 200 200 404
+GET    /p/{slug}/timeline/export/                      302 404 200 200 200 404
+GET    /jobs/{job}/                                    302 404 200 200 200 404
+GET    /jobs/{job}/status/                             302 404 200 200 200 404
+GET    /jobs/{job}/log/                                302 404 200 200 200 404
+POST   /jobs/{job}/cancel/                             302 404 403 302 302 404
+GET    /jobs/{site_job}/                               302 404 404 404 404 200
+POST   /jobs/{site_job}/cancel/                        302 404 404 404 404 302
+GET    /targets/                                       302 200 200 200 200 200
+GET    /targets/local/                                 302 200 200 200 200 200
+POST   /targets/local/change/                          302 403 403 403 403 302
+GET    /site/people/                                   302 404 404 404 404 200
+GET    /site/people/invite/                            302 404 404 404 404 200
+POST   /site/people/invite/                            302 404 404 404 404 200
+GET    /site/people/{person}/                          302 404 404 404 404 200
+POST   /site/people/{invited}/resend/                  302 404 404 404 404 200
+POST   /site/people/{person}/deactivate/               302 404 404 404 404 302
+POST   /site/people/{former}/reactivate/               302 404 404 404 404 302
+POST   /site/people/{person}/make-site-admin/          302 404 404 404 404 302
+POST   /site/people/{person}/remove-site-admin/        302 404 404 404 404 302
+POST   /site/people/{invited}/revoke/                  302 404 404 404 404 302
+GET    /site/projects/                                 302 404 404 404 404 200
+POST   /site/projects/{slug}/take/                     302 404 404 404 404 302
+GET    /site/backups/                                  302 404 404 404 404 200
+POST   /site/backups/new/                              302 404 404 404 404 302
+GET    /site/audit/                                    302 404 404 404 404 200
+GET    /site/audit/export/                             302 404 404 404 404 200
+GET    /me/                                            302 200 200 200 200 200
+POST   /me/                                            302 302 302 302 302 302
+GET    /me/tokens/                                     302 200 200 200 200 200
+POST   /me/tokens/                                     302 200 200 200 200 200
+POST   /me/tokens/{own_token}/revoke/                  302 404 404 404 302 404
+GET    /account/login/                                 200 302 302 302 302 302
+POST   /account/login/                                 200 302 302 302 302 302
+GET    /account/logout/                                302 200 200 200 200 200
+POST   /account/logout/                                302 302 302 302 302 302
+GET    /account/inactive/                              200 200 200 200 200 200
+GET    /account/signup/                                200 302 302 302 302 302
+POST   /account/signup/                                200 302 302 302 302 302
+GET    /account/reauthenticate/                        302 200 200 200 200 200
+GET    /account/password/change/                       302 200 200 200 200 200
+POST   /account/password/change/                       302 200 200 200 200 200
+GET    /account/password/set/                          302 302 302 302 302 302
+GET    /account/password/reset/                        200 200 200 200 200 200
+POST   /account/password/reset/                        200 200 200 200 200 200
+GET    /account/password/reset/done/                   200 200 200 200 200 200
+GET    /account/password/reset/key/1-x/                200 200 200 200 200 200
+GET    /account/password/reset/key/done/               200 200 200 200 200 200
+GET    /account/sessions/                              302 200 200 200 200 200
+POST   /account/sessions/                              302 302 302 302 302 302
+GET    /account/2fa/                                   302 200 200 200 200 200
+GET    /account/2fa/authenticate/                      302 302 302 302 302 302
+GET    /account/2fa/reauthenticate/                    302 302 302 302 302 302
+GET    /account/2fa/totp/activate/                     302 302 302 302 302 302
+GET    /account/2fa/totp/deactivate/                   302 404 404 404 404 404
+GET    /account/2fa/recovery-codes/                    302 404 404 404 404 404
+GET    /account/2fa/recovery-codes/generate/           302 302 302 302 302 302
+GET    /account/2fa/recovery-codes/download/           302 404 404 404 404 404
+GET    /account/oidc/cancelled/                        200 200 200 200 200 200
+GET    /account/oidc/error/                            401 401 401 401 401 401
+GET    /account/oidc/signup/                           302 302 302 302 302 302
+GET    /account/oidc/connections/                      302 200 200 200 200 200
+GET    /account/oidc/none/login/                       404 404 404 404 404 404
+GET    /account/oidc/none/login/callback/              404 404 404 404 404 404
+GET    /account/invitation/{invitation}/               200 200 200 200 200 200
+POST   /account/invitation/{invitation}/               302 302 302 302 302 302
+GET    /account/link/{link}/                           200 200 200 200 200 200
+GET    /account/link/wrong/                            404 404 404 404 404 404
+GET    /api/v1/docs/                                   302 200 200 200 200 200
+GET    /nowhere/                                       302 404 404 404 404 404
+GET    /api/v1/schema/                                 401 200 200 200 200 200  200 403 403 403 403
+GET    /api/v1/nowhere/                                404 404 404 404 404 404  404 404 404 404 404
+GET    /api/v1/me/                                     401 200 200 200 200 200  200 403 403 403 403
+PATCH  /api/v1/me/                                     401 200 200 200 200 200  403 403 403 200 403
+GET    /api/v1/users/                                  401 403 403 403 403 200  200 403 403 403 403
+GET    /api/v1/users/{person}/                         401 403 403 403 403 200  200 403 403 403 403
+POST   /api/v1/users/{person}/deactivate/              401 403 403 403 403 200  403 403 403 200 403
+POST   /api/v1/users/{former}/reactivate/              401 403 403 403 403 200  403 403 403 200 403
+POST   /api/v1/users/{person}/make-site-admin/         401 403 403 403 403 200  403 403 403 200 403
+POST   /api/v1/users/{person}/remove-site-admin/       401 403 403 403 403 200  403 403 403 200 403
+GET    /api/v1/invitations/                            401 403 403 403 403 200  200 403 403 403 403
+POST   /api/v1/invitations/                            401 403 403 403 403 201  403 403 403 201 403
+POST   /api/v1/invitations/{invited}/resend/           401 403 403 403 403 200  403 403 403 200 403
+POST   /api/v1/invitations/{invited}/revoke/           401 403 403 403 403 204  403 403 403 204 403
+GET    /api/v1/tokens/                                 401 200 200 200 200 200  200 403 403 403 403
+POST   /api/v1/tokens/                                 401 201 201 201 201 201  403 403 403 403 403
+POST   /api/v1/tokens/{own_token}/revoke/              401 404 404 404 200 404  403 403 403 403 403
+GET    /api/v1/projects/                               401 200 200 200 200 200  200 403 403 403 403
+POST   /api/v1/projects/                               401 201 201 201 201 201  403 201 403 403 403
+GET    /api/v1/projects/{slug}/                        401 404 200 200 200 404  200 403 403 403 403
+PATCH  /api/v1/projects/{slug}/                        401 404 403 403 200 404  403 200 403 403 403
+POST   /api/v1/projects/{slug}/archive/                401 404 403 403 200 404  403 200 403 403 403
+POST   /api/v1/projects/{slug}/unarchive/              401 404 403 403 200 404  403 200 403 403 403
+GET    /api/v1/members/                                401 200 200 200 200 200  200 403 403 403 403
+POST   /api/v1/members/                                401 404 403 403 201 404  403 201 403 403 403
+GET    /api/v1/members/{member}/                       401 404 200 200 200 404  200 403 403 403 403
+PATCH  /api/v1/members/{member}/                       401 404 403 403 200 404  403 200 403 403 403
+DELETE /api/v1/members/{member}/                       401 404 204 403 204 404  403 204 403 403 403
+GET    /api/v1/project-tokens/                         401 200 200 200 200 200  200 403 403 403 403
+POST   /api/v1/project-tokens/                         401 404 403 403 201 404  403 403 403 403 403
+POST   /api/v1/project-tokens/{project_token}/revoke/  401 404 404 404 200 404  403 403 403 403 403
+GET    /api/v1/events/                                 401 200 200 200 200 200  200 403 403 403 403
+GET    /api/v1/events/export/                          401 200 200 200 200 200  200 403 403 403 403
+GET    /api/v1/targets/                                401 200 200 200 200 200  200 403 403 403 403
+GET    /api/v1/targets/local/                          401 200 200 200 200 200  200 403 403 403 403
+POST   /api/v1/targets/local/pause/                    401 403 403 403 403 200  403 403 403 403 200
+POST   /api/v1/targets/local/resume/                   401 403 403 403 403 200  403 403 403 403 200
+GET    /api/v1/jobs/                                   401 200 200 200 200 200  200 403 403 403 403
+GET    /api/v1/jobs/{job}/                             401 404 200 200 200 404  200 403 403 403 403
+GET    /api/v1/jobs/{job}/logs/                        401 404 200 200 200 404  200 403 403 403 403
+POST   /api/v1/jobs/{job}/cancel/                      401 404 403 202 202 404  403 403 202 403 403
+GET    /api/v1/jobs/{site_job}/                        401 404 404 404 404 200  200 403 403 403 403
+POST   /api/v1/jobs/{site_job}/cancel/                 401 404 404 404 404 202  403 403 202 403 403
+POST   /api/v1/target-checks/                          401 404 403 201 201 404  403 403 201 403 403
+POST   /api/v1/probes/                                 401 400 400 400 400 400  403 403 400 403 403
+GET    /api/v1/backups/                                401 403 403 403 403 200  200 403 403 403 403
+POST   /api/v1/backups/                                401 403 403 403 403 201  403 403 201 403 403
+GET    /api/v1/backups/{backup}/                       401 403 403 403 403 200  200 403 403 403 403
+"""
+
+BODIES: dict[str, dict[str, Any]] = {
+    "POST /projects/new/": {"name": "Second"},
+    "POST /p/{slug}/members/": {"email": "new@example.com", "role": "viewer"},
+    "POST /p/{slug}/members/{member}/role/": {"role": "contributor"},
+    "POST /p/{slug}/tokens/": {"name": "t", "role": "viewer", "scopes": ["read"], "days": 1},
+    "POST /p/{slug}/settings/": {"name": "Other"},
+    "POST /p/{slug}/archive/": {"archive": "1"},
+    "POST /p/{slug}/checks/new/": {"target": "local", "seconds": 0, "memory_mb": 256},
+    "POST /targets/local/change/": {"desired": "paused"},
+    "POST /site/people/invite/": {"email": "b@example.com", "name": "B"},
+    "POST /me/": {"name": "Me", "time_zone": "UTC"},
+    "POST /me/tokens/": {"name": "t", "scopes": ["read"], "days": 1},
+    "POST /account/invitation/{invitation}/": {"name": "N", "password": "correct horse battery"},
+    "PATCH /api/v1/me/": {"name": "Me"},
+    "POST /api/v1/invitations/": {"email": "b@example.com", "name": "B"},
+    "POST /api/v1/tokens/": {"name": "t", "scopes": ["read"]},
+    "POST /api/v1/projects/": {"name": "Second"},
+    "PATCH /api/v1/projects/{slug}/": {"name": "Other"},
+    "POST /api/v1/members/": {"project": "{slug}", "email": "new@example.com", "role": "viewer"},
+    "PATCH /api/v1/members/{member}/": {"role": "contributor"},
+    "POST /api/v1/project-tokens/": {
+        "project": "{slug}",
+        "name": "t",
+        "role": "viewer",
+        "scopes": ["read"],
+    },
+    "POST /api/v1/target-checks/": {"project": "{slug}"},
+    "POST /api/v1/probes/": {"target": "nowhere"},
+    "POST /api/v1/backups/": {},
+}
