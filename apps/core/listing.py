@@ -67,10 +67,11 @@ def list_page(spec: ListSpec, queryset: QuerySet[M], query: QueryDict) -> Page[M
     A wrong filter comes back in the page, for its field; raise BadCursor or BadSize, which are
     HTTP 400 by themselves, for the rest. `queryset` is already cut to what the user may see.
     """
-    size = _read_size(query.get("size", ""))
-    text = query.get("filter", "").strip()
+    size = _read_size(query.get("size"))
+    given = query.get("filter", "")
+    text = given.strip()
     try:
-        condition = parse_filter(text, spec.fields)
+        condition = parse_filter(given, spec.fields)
     except FilterError as error:
         return Page([], size, text, error, spec=spec)
     cursor = _read_cursor(spec, query.get("cursor", ""))
@@ -152,8 +153,8 @@ def _read_cursor(spec: ListSpec, text: str) -> tuple[bool, list[Any]] | None:
     return is_back, values
 
 
-def _read_size(text: str) -> int:
-    if not text:
+def _read_size(text: str | None) -> int:
+    if text is None:
         return DEFAULT_SIZE
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MAX_SIZE):
         raise BadSize(f"A page has 1 to {MAX_SIZE} rows.")

@@ -94,7 +94,7 @@ def test_cursor_of_another_order_is_refused() -> None:
         page(BY_NAME, cursor=page(NEWEST, size="2").next_cursor or "")
 
 
-@pytest.mark.parametrize("size", ["0", "201", "-1", "x", "1.5", "²", "99999999999"])
+@pytest.mark.parametrize("size", ["", "0", "201", "-1", "x", "1.5", "²", "99999999999"])
 def test_size_outside_its_bounds_is_refused(size: str) -> None:
     with pytest.raises(BadSize):
         page(NEWEST, size=size)
