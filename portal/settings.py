@@ -7,6 +7,7 @@ a database URL and a broker URL make the same code run on PostgreSQL and Redis w
 
 import datetime as dt
 import socket
+import urllib.parse
 from pathlib import Path
 from typing import Any, Literal
 
@@ -241,6 +242,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 AUTH_PASSWORD_VALIDATORS[1]["OPTIONS"] = {"min_length": 10}  # type: ignore[assignment]
+ACCOUNT_FORMS = {"login": "apps.accounts.sign_in_forms.SignInForm"}
 ACCOUNT_ADAPTER = "apps.accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
@@ -342,6 +344,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "GET_LIB_DOC_EXCLUDES": "apps.core.schema.doc_excludes",
     "COMPONENT_SPLIT_REQUEST": True,
+    "COMPONENT_SPLIT_PATCH": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
         "JobState": "apps.jobs.models.State",
@@ -376,8 +379,20 @@ STORAGES = {
 }
 
 DEFAULT_FROM_EMAIL = ENV.email_from
-EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = VAR_DIR / "mail"
+EMAIL_TIMEOUT = 10
+if ENV.email_url:
+    _mail = urllib.parse.urlsplit(ENV.email_url)
+    if _mail.scheme not in ("smtp", "smtp+tls", "smtps"):
+        raise ValueError("PORTOLAN_EMAIL_URL begins with smtp://, smtp+tls:// or smtps://")
+    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    EMAIL_USE_SSL, EMAIL_USE_TLS = _mail.scheme == "smtps", _mail.scheme == "smtp+tls"
+    EMAIL_HOST, EMAIL_PORT = _mail.hostname or "localhost", _mail.port or 25
+    EMAIL_HOST_USER = urllib.parse.unquote(_mail.username or "")
+    EMAIL_HOST_PASSWORD = urllib.parse.unquote(_mail.password or "")
+else:
+    # Without a mail server, what would be mailed lies in files, for whoever runs the site.
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 
 LOGGING: dict[str, Any] = {
     "version": 1,

@@ -51,6 +51,9 @@ document.addEventListener('submit', (event) => {
 // A form that came back wrong begins at what is wrong.
 document.querySelector('[data-summary]')?.focus();
 
+// On a phone the tab of this page may lie beyond the edge.
+document.querySelector('.p-tabs [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+
 // Single keys. They can be switched off (WCAG 2.1.4), and rest while something is typed.
 const KEYS = 'portolan.keys';
 const keys = $('keys');

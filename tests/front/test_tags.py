@@ -110,3 +110,20 @@ def test_error_summary_leads_to_each_field() -> None:
     assert '<a href="#id_name">Name</a>' in drawn
     assert '<a href="#id_colours">Colours</a>' in drawn
     assert draw('{% include "_errors.html" %}', form=Form()).strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("agent", "words"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0", "Firefox 140 on Linux"),
+        (
+            "Mozilla/5.0 (Windows NT 10.0) Chrome/150.0 Safari/537.36 Edg/150.0",
+            "Edge 150 on Windows",
+        ),
+        ("Mozilla/5.0 (iPhone; like Mac OS X) Version/19.0 Safari/604.1", "Safari 19 on iPhone"),
+        ("curl/8.5.0", "curl/8.5.0"),
+        ("", "unknown"),
+    ],
+)
+def test_browsers_are_called_what_people_call_them(agent: str, words: str) -> None:
+    assert draw("{{ agent|browser }}", agent=agent) == words

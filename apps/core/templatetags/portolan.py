@@ -53,6 +53,10 @@ SIGNS = {
     "target": "server",
     "token": "key",
 }
+# What a browser calls itself, the telling word first: most claim to be several others too.
+BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari")
+NAMES = {"Edg": "Edge", "OPR": "Opera"}
+SYSTEMS = ("Android", "iPhone", "iPad", "Windows", "Mac OS", "CrOS", "Linux")
 SPANS = ((86400, "d"), (3600, "h"), (60, "min"))
 UNITS = ("B", "KB", "MB", "GB", "TB")
 
@@ -129,6 +133,18 @@ def did(verb: str) -> str:
 def sign_of(kind: str) -> str:
     """The icon of a kind of thing."""
     return SIGNS.get(kind, "timeline")
+
+
+@register.filter
+def browser(agent: str) -> str:
+    """“Firefox 140 on Linux” for a User-Agent; what it says itself where that is unknown."""
+    name = next((each for each in BROWSERS if f"{each}/" in agent), "")
+    if not name:
+        return agent or "unknown"
+    sign = "Version" if name == "Safari" else name
+    version = agent.partition(f"{sign}/")[2].partition(".")[0]
+    system = next((each for each in SYSTEMS if each in agent), "")
+    return f"{NAMES.get(name, name)} {version}{f' on {system}' if system else ''}"
 
 
 @register.filter
