@@ -142,3 +142,26 @@ def test_secret_is_copied(site: Site) -> None:
     expect(page.locator("[data-copy=secret]")).to_contain_text("Copied")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied == page.inner_text("#secret")
+
+
+def test_log_follows_its_end_until_somebody_reads(site: Site) -> None:
+    _, page = open_running(site)
+    grow = "document.getElementById('log').append('line\\n'.repeat(99))"
+    left = "(log => log.scrollHeight - log.scrollTop - log.clientHeight)(window.log)"
+    page.evaluate(grow)
+    page.wait_for_function(f"{left} < 2")
+    page.evaluate("document.getElementById('log').scrollTop = 0")
+    expect(page.get_by_role("button", name="Follow")).to_have_attribute("aria-pressed", "false")
+    page.evaluate(grow)
+    assert page.evaluate("document.getElementById('log').scrollTop") == 0
+    page.get_by_role("button", name="Follow").click()
+    page.wait_for_function(f"{left} < 2")
+
+
+def test_times_go_on_counting(site: Site) -> None:
+    world = World()
+    page = site.profile(world.admin).new_page()
+    page.clock.install()
+    page.goto(reverse("overview:project", args=[world.project.slug]))
+    page.clock.fast_forward(2 * 3600 * 1000)
+    expect(page.locator("time").first).to_have_text("2 h ago")
