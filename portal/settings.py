@@ -1,78 +1,19 @@
-"""All of Portolan's settings, read from the environment (`PORTOLAN_…`) and from `portolan.env`.
+"""Django's settings, made from what the site has set (`portal/env.py`).
 
-`Env` below is the whole list; `docs/settings.md` explains each. Everything that is written lies
-under `var_dir`. With nothing set, the portal runs on SQLite and its own Valkey on this machine;
-a database URL and a broker URL make the same code run on PostgreSQL and Redis with several hosts.
+Everything that is written lies under `var_dir`. With nothing set, the portal runs on SQLite and its
+own Valkey on this machine; a database URL and a broker URL make the same code run on PostgreSQL and
+Redis with several hosts.
 """
 
 import datetime as dt
-import socket
 import urllib.parse
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import dj_database_url
 from csp.constants import NONE, SELF
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from portal.env import BASE_DIR, Env
 from portal.keys import load_keys
-
-BASE_DIR = Path(__file__).resolve().parent.parent
-
-
-class Env(BaseSettings):
-    """What a site may set. Names in the environment are these, upper case, after `PORTOLAN_`."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="PORTOLAN_", env_file=BASE_DIR / "portolan.env", extra="ignore"
-    )
-
-    var_dir: Path = BASE_DIR / "var"
-    base_url: str = "http://localhost:8300"
-    bind: str = "127.0.0.1"
-    port: int = 8300
-    hosts: list[str] = ["localhost", "127.0.0.1", "[::1]"]
-    behind_proxy: bool = False
-    debug: bool = False
-
-    database_url: str = ""
-    broker_url: str = ""
-    host_name: str = Field(default_factory=socket.gethostname)
-    secret_keys: list[str] = []
-
-    web_threads: int = 4
-    web_workers: int = 1
-    worker_pool: Literal["threads", "prefork"] = "threads"
-    worker_concurrency: int = 4
-    lease_seconds: float = 30.0
-    tick_seconds: float = 1.0
-    engine_packages: list[str] = ["workers.engines"]
-    job_memory_mb: int = 2048
-    job_disk_mb: int = 10240
-    job_processes: int = 256
-    job_seconds: int = 86400
-
-    session_days: int = 14
-    invitation_days: int = 7
-    sign_in_attempts: int = 5
-    sign_in_lock_minutes: int = 15
-    require_totp: bool = False
-    oidc_providers: list[dict[str, Any]] = []
-    oidc_create_people: bool = False
-    rate_per_minute_user: int = 1200
-    rate_per_minute_anonymous: int = 60
-    idempotency_hours: int = 24
-
-    email_url: str = ""
-    email_from: str = "portolan@localhost"
-    log_level: str = "INFO"
-
-    @field_validator("var_dir")
-    @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.resolve()
-
 
 ENV = Env()
 VAR_DIR = ENV.var_dir
@@ -242,7 +183,17 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 AUTH_PASSWORD_VALIDATORS[1]["OPTIONS"] = {"min_length": 10}  # type: ignore[assignment]
-ACCOUNT_FORMS = {"login": "apps.accounts.sign_in_forms.SignInForm"}
+ACCOUNT_FORMS = {
+    key: f"apps.accounts.sign_in_forms.{name}Form"
+    for key, name in {
+        "login": "SignIn",
+        "reauthenticate": "Reauthenticate",
+        "change_password": "ChangePassword",
+        "set_password": "SetPassword",
+        "reset_password": "ResetPassword",
+        "reset_password_from_key": "ResetPasswordKey",
+    }.items()
+}
 ACCOUNT_ADAPTER = "apps.accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
@@ -272,11 +223,11 @@ SOCIALACCOUNT_PROVIDERS = {
         "OAUTH_PKCE_ENABLED": True,
         "APPS": [
             {
-                "provider_id": provider["id"],
-                "name": provider["name"],
-                "client_id": provider["client_id"],
-                "secret": provider["secret"],
-                "settings": {"server_url": provider["server_url"]},
+                "provider_id": provider.id,
+                "name": provider.name,
+                "client_id": provider.client_id,
+                "secret": provider.secret,
+                "settings": {"server_url": provider.server_url},
             }
             for provider in ENV.oidc_providers
         ],

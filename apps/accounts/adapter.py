@@ -21,6 +21,14 @@ class AccountAdapter(DefaultAccountAdapter):
         """People come by invitation."""
         return False
 
+    def pre_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse | None:
+        """Service accounts act through tokens, never through a browser."""
+        if user.is_service:
+            refusal: HttpResponse = self.respond_user_inactive(request, user)
+            return refusal
+        answer: HttpResponse | None = super().pre_login(request, user, **kwargs)
+        return answer
+
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         record_event("person.signed_in", actor=user, kind="person", id=user.uuid, label=user.email)
         answer: HttpResponse = super().post_login(request, user, **kwargs)
@@ -66,7 +74,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
         said = sociallogin.account.extra_data
         claims = {**said.get("userinfo", {}), **said.get("id_token", {}), **said}
         provider = sociallogin.account.provider
-        trusted = [p["id"] for p in settings.ENV.oidc_providers if p.get("trust_email")]
+        trusted = [each.id for each in settings.ENV.oidc_providers if each.trust_email]
         if claims.get("email_verified") is True or provider in trusted:
             return str(claims.get("email") or "").strip().lower()
         return ""

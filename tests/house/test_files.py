@@ -12,7 +12,7 @@ import pytest
 import yaml
 from check_jsonschema.builtin_schemas import get_builtin_schema
 
-from portal.settings import Env
+from portal.env import Env
 from workers.engines import find_engines
 
 ROOT = Path(__file__).resolve().parent.parent.parent
