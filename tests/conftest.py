@@ -7,6 +7,7 @@ from pathlib import Path
 
 import django
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 
 from tests.servers import (
@@ -23,6 +24,8 @@ os.environ.setdefault("PORTOLAN_LEASE_SECONDS", "3")
 # Not in pyproject.toml: pytest-django would read the settings before the lines above.
 os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
 django.setup()
+# Slow on purpose elsewhere; here it would be most of the suite's time.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(scope="session", autouse=True)
