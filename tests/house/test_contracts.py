@@ -21,7 +21,10 @@ def copy(tmp_path: Path) -> Path:
 
 def lint(folder: Path) -> "subprocess.CompletedProcess[str]":
     # Started from Python: the console script would import the original house, not the copy.
-    code = "import sys; sys.path.insert(0, '.'); import importlinter.cli as c; c.lint_imports_command()"
+    code = (
+        "import sys; sys.path.insert(0, '.'); "
+        "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    )
     return subprocess.run(
         [sys.executable, "-c", code, "--no-cache"],
         cwd=folder,

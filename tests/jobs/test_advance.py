@@ -16,6 +16,7 @@ from apps.projects.models import Role
 from apps.targets.models import Desired, Target
 from tests.factories import make_member, make_project, make_user
 from workers import tasks
+from workers.engines.base import Observation
 from workers.tasks import advance
 
 
@@ -162,7 +163,7 @@ def test_stale_workers_late_record_changes_nothing(ledger: Target) -> None:
     Job.objects.filter(pk=job.pk).update(next_poll_at=timezone.now())
     fresh = services.claim(str(job.pk), host="here")
     assert fresh
-    late = tasks.Outcome(tasks.Observation("failed", "late"), log_pieces=("late",))
+    late = tasks.Outcome(Observation("failed", "late"), log_pieces=("late",))
     assert not tasks.record(stale, late)
     job.refresh_from_db()
     assert (job.state, job.claim) == (State.RUNNING, fresh.claim)

@@ -8,6 +8,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,10 @@ def portal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Portal]:
         broker = request.getfixturevalue("redis_server")
     with Portal(tmp_path / "var", database_url, broker.url) as portal:
         yield portal
+
+
+def has_started(portal: Portal, count: int) -> bool:
+    return len(portal.started()) >= count
 
 
 def test_worker_killed_at_every_point_starts_each_job_once(portal: Portal) -> None:
@@ -119,7 +124,7 @@ def test_worker_killed_with_work_in_hand_is_followed_by_the_next(portal: Portal)
     portal.start_tick()
     for started in (5, 15, 30):
         worker = portal.start_worker()
-        wait_until(lambda n=started: len(portal.started()) >= n, what=f"{started} to start")
+        wait_until(partial(has_started, portal, started), what=f"{started} to start")
         kill(worker)
     (portal.folder / "hold").unlink()
     portal.start_worker()

@@ -66,7 +66,7 @@ def test_ten_thousand_due_jobs_are_never_queued_twice(tmp_path: Path, valkey: Br
         assert len(queued) == len(set(queued)) == 10_000
 
 
-def _jobs_in(message: str) -> list[str]:
+def _jobs_in(message: str | bytes) -> list[str]:
     read = json.loads(message)
     if read["headers"]["task"] != ADVANCE:
         return []
