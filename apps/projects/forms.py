@@ -6,7 +6,10 @@ from apps.accounts.scopes import SCOPES
 from apps.accounts.tokens import DEFAULT_DAYS, MAX_DAYS
 from apps.projects.models import Role
 
-PROJECT_SCOPES = ("read", "jobs:write", "projects:write")
+PROJECT_SCOPES = (
+    "read", "jobs:write", "projects:write", "sources:write", "pipelines:write",
+    "experiments:write", "models:write", "endpoints:write", "monitors:write",
+)  # fmt: skip
 
 
 class NewProjectForm(forms.Form):

@@ -1,9 +1,10 @@
 """Every address, and how it answers each role.
 
 The columns are, in the order of `world.ROLES`: anonymous, owner of another project, viewer,
-contributor, owner, site admin who is in no project; for REST, then, the tokens of somebody
-who may do everything, one for each scope in the order of `world.SCOPES`: read, projects, jobs,
-people, targets. A page asks for a sign-in with 302; REST says 401.
+contributor, owner, site admin who is in no project; for REST, then, the one scope that a token of
+somebody who may do everything needs, and the answer with it: with each other scope it is 403.
+`none` is 403 with every scope, `any` the same answer with each. A page asks for a sign-in with
+302; REST says 401.
 
 The test fails when an address is missing here. Bodies that matter stand in BODIES.
 """
@@ -101,54 +102,54 @@ GET    /account/link/{link}/                           200 200 200 200 200 200
 GET    /account/link/wrong/                            404 404 404 404 404 404
 GET    /api/v1/docs/                                   302 200 200 200 200 200
 GET    /nowhere/                                       302 404 404 404 404 404
-GET    /api/v1/schema/                                 401 200 200 200 200 200  200 403 403 403 403
-GET    /api/v1/nowhere/                                404 404 404 404 404 404  404 404 404 404 404
-GET    /api/v1/me/                                     401 200 200 200 200 200  200 403 403 403 403
-PATCH  /api/v1/me/                                     401 200 200 200 200 200  403 403 403 200 403
-GET    /api/v1/users/                                  401 403 403 403 403 200  200 403 403 403 403
-GET    /api/v1/users/{person}/                         401 403 403 403 403 200  200 403 403 403 403
-POST   /api/v1/users/{person}/deactivate/              401 403 403 403 403 200  403 403 403 200 403
-POST   /api/v1/users/{former}/reactivate/              401 403 403 403 403 200  403 403 403 200 403
-POST   /api/v1/users/{person}/make-site-admin/         401 403 403 403 403 200  403 403 403 200 403
-POST   /api/v1/users/{person}/remove-site-admin/       401 403 403 403 403 200  403 403 403 200 403
-GET    /api/v1/invitations/                            401 403 403 403 403 200  200 403 403 403 403
-POST   /api/v1/invitations/                            401 403 403 403 403 201  403 403 403 201 403
-POST   /api/v1/invitations/{invited}/resend/           401 403 403 403 403 200  403 403 403 200 403
-POST   /api/v1/invitations/{invited}/revoke/           401 403 403 403 403 204  403 403 403 204 403
-GET    /api/v1/tokens/                                 401 200 200 200 200 200  200 403 403 403 403
-POST   /api/v1/tokens/                                 401 201 201 201 201 201  403 403 403 403 403
-POST   /api/v1/tokens/{own_token}/revoke/              401 404 404 404 200 404  403 403 403 403 403
-GET    /api/v1/projects/                               401 200 200 200 200 200  200 403 403 403 403
-POST   /api/v1/projects/                               401 201 201 201 201 201  403 201 403 403 403
-GET    /api/v1/projects/{slug}/                        401 404 200 200 200 404  200 403 403 403 403
-PATCH  /api/v1/projects/{slug}/                        401 404 403 403 200 404  403 200 403 403 403
-POST   /api/v1/projects/{slug}/archive/                401 404 403 403 200 404  403 200 403 403 403
-POST   /api/v1/projects/{slug}/unarchive/              401 404 403 403 200 404  403 200 403 403 403
-GET    /api/v1/members/                                401 200 200 200 200 200  200 403 403 403 403
-POST   /api/v1/members/                                401 404 403 403 201 404  403 201 403 403 403
-GET    /api/v1/members/{member}/                       401 404 200 200 200 404  200 403 403 403 403
-PATCH  /api/v1/members/{member}/                       401 404 403 403 200 404  403 200 403 403 403
-DELETE /api/v1/members/{member}/                       401 404 204 403 204 404  403 204 403 403 403
-GET    /api/v1/project-tokens/                         401 200 200 200 200 200  200 403 403 403 403
-POST   /api/v1/project-tokens/                         401 404 403 403 201 404  403 403 403 403 403
-POST   /api/v1/project-tokens/{project_token}/revoke/  401 404 404 404 200 404  403 403 403 403 403
-GET    /api/v1/events/                                 401 200 200 200 200 200  200 403 403 403 403
-GET    /api/v1/events/export/                          401 200 200 200 200 200  200 403 403 403 403
-GET    /api/v1/targets/                                401 200 200 200 200 200  200 403 403 403 403
-GET    /api/v1/targets/local/                          401 200 200 200 200 200  200 403 403 403 403
-POST   /api/v1/targets/local/pause/                    401 403 403 403 403 200  403 403 403 403 200
-POST   /api/v1/targets/local/resume/                   401 403 403 403 403 200  403 403 403 403 200
-GET    /api/v1/jobs/                                   401 200 200 200 200 200  200 403 403 403 403
-GET    /api/v1/jobs/{job}/                             401 404 200 200 200 404  200 403 403 403 403
-GET    /api/v1/jobs/{job}/logs/                        401 404 200 200 200 404  200 403 403 403 403
-POST   /api/v1/jobs/{job}/cancel/                      401 404 403 202 202 404  403 403 202 403 403
-GET    /api/v1/jobs/{site_job}/                        401 404 404 404 404 200  200 403 403 403 403
-POST   /api/v1/jobs/{site_job}/cancel/                 401 404 404 404 404 202  403 403 202 403 403
-POST   /api/v1/target-checks/                          401 404 403 201 201 404  403 403 201 403 403
-POST   /api/v1/probes/                                 401 400 400 400 400 400  403 403 400 403 403
-GET    /api/v1/backups/                                401 403 403 403 403 200  200 403 403 403 403
-POST   /api/v1/backups/                                401 403 403 403 403 201  403 403 201 403 403
-GET    /api/v1/backups/{backup}/                       401 403 403 403 403 200  200 403 403 403 403
+GET    /api/v1/schema/                                 401 200 200 200 200 200  read=200
+GET    /api/v1/nowhere/                                404 404 404 404 404 404  any=404
+GET    /api/v1/me/                                     401 200 200 200 200 200  read=200
+PATCH  /api/v1/me/                                     401 200 200 200 200 200  people:write=200
+GET    /api/v1/users/                                  401 403 403 403 403 200  read=200
+GET    /api/v1/users/{person}/                         401 403 403 403 403 200  read=200
+POST   /api/v1/users/{person}/deactivate/              401 403 403 403 403 200  people:write=200
+POST   /api/v1/users/{former}/reactivate/              401 403 403 403 403 200  people:write=200
+POST   /api/v1/users/{person}/make-site-admin/         401 403 403 403 403 200  people:write=200
+POST   /api/v1/users/{person}/remove-site-admin/       401 403 403 403 403 200  people:write=200
+GET    /api/v1/invitations/                            401 403 403 403 403 200  read=200
+POST   /api/v1/invitations/                            401 403 403 403 403 201  people:write=201
+POST   /api/v1/invitations/{invited}/resend/           401 403 403 403 403 200  people:write=200
+POST   /api/v1/invitations/{invited}/revoke/           401 403 403 403 403 204  people:write=204
+GET    /api/v1/tokens/                                 401 200 200 200 200 200  read=200
+POST   /api/v1/tokens/                                 401 201 201 201 201 201  none
+POST   /api/v1/tokens/{own_token}/revoke/              401 404 404 404 200 404  none
+GET    /api/v1/projects/                               401 200 200 200 200 200  read=200
+POST   /api/v1/projects/                               401 201 201 201 201 201  projects:write=201
+GET    /api/v1/projects/{slug}/                        401 404 200 200 200 404  read=200
+PATCH  /api/v1/projects/{slug}/                        401 404 403 403 200 404  projects:write=200
+POST   /api/v1/projects/{slug}/archive/                401 404 403 403 200 404  projects:write=200
+POST   /api/v1/projects/{slug}/unarchive/              401 404 403 403 200 404  projects:write=200
+GET    /api/v1/members/                                401 200 200 200 200 200  read=200
+POST   /api/v1/members/                                401 404 403 403 201 404  projects:write=201
+GET    /api/v1/members/{member}/                       401 404 200 200 200 404  read=200
+PATCH  /api/v1/members/{member}/                       401 404 403 403 200 404  projects:write=200
+DELETE /api/v1/members/{member}/                       401 404 204 403 204 404  projects:write=204
+GET    /api/v1/project-tokens/                         401 200 200 200 200 200  read=200
+POST   /api/v1/project-tokens/                         401 404 403 403 201 404  none
+POST   /api/v1/project-tokens/{project_token}/revoke/  401 404 404 404 200 404  none
+GET    /api/v1/events/                                 401 200 200 200 200 200  read=200
+GET    /api/v1/events/export/                          401 200 200 200 200 200  read=200
+GET    /api/v1/targets/                                401 200 200 200 200 200  read=200
+GET    /api/v1/targets/local/                          401 200 200 200 200 200  read=200
+POST   /api/v1/targets/local/pause/                    401 403 403 403 403 200  targets:write=200
+POST   /api/v1/targets/local/resume/                   401 403 403 403 403 200  targets:write=200
+GET    /api/v1/jobs/                                   401 200 200 200 200 200  read=200
+GET    /api/v1/jobs/{job}/                             401 404 200 200 200 404  read=200
+GET    /api/v1/jobs/{job}/logs/                        401 404 200 200 200 404  read=200
+POST   /api/v1/jobs/{job}/cancel/                      401 404 403 202 202 404  jobs:write=202
+GET    /api/v1/jobs/{site_job}/                        401 404 404 404 404 200  read=200
+POST   /api/v1/jobs/{site_job}/cancel/                 401 404 404 404 404 202  jobs:write=202
+POST   /api/v1/target-checks/                          401 404 403 201 201 404  jobs:write=201
+POST   /api/v1/probes/                                 401 400 400 400 400 400  jobs:write=400
+GET    /api/v1/backups/                                401 403 403 403 403 200  read=200
+POST   /api/v1/backups/                                401 403 403 403 403 201  jobs:write=201
+GET    /api/v1/backups/{backup}/                       401 403 403 403 403 200  read=200
 """
 
 BODIES: dict[str, dict[str, Any]] = {

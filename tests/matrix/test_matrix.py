@@ -20,7 +20,15 @@ OUTSIDERS = ("anonymous", "stranger")
 def parse(row: str) -> tuple[str, str, list[str], list[str]]:
     """Method, path, and the statuses for roles and for scopes."""
     method, path, *statuses = row.split()
-    return method, path, statuses[: len(ROLES)], statuses[len(ROLES) :]
+    by_role, by_scope = statuses[: len(ROLES)], statuses[len(ROLES) :]
+    return method, path, by_role, _each_scope(*by_scope) if by_scope else []
+
+
+def _each_scope(told: str) -> list[str]:
+    """`read=200` in full: one status for each scope."""
+    needed, _, status = told.partition("=")
+    assert needed in (*SCOPES, "any", "none"), told
+    return [status if needed in (scope, "any") else "403" for scope in SCOPES]
 
 
 def send(world: World, way: str, method: str, path: str) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import ApiToken, User
+from apps.accounts.scopes import SCOPES as ALL_SCOPES
 from apps.accounts.services import invite_person, make_sign_in_link
 from apps.accounts.tokens import create_token
 from apps.jobs.models import Job, State
@@ -20,7 +21,7 @@ from tests.factories import PASSWORD, make_member, make_project, make_user
 SLUG = "hidden-reef"
 NAME = "Hidden Reef Survey"
 ROLES = ("anonymous", "stranger", "viewer", "contributor", "owner", "admin")
-SCOPES = ("read", "projects:write", "jobs:write", "people:write", "targets:write")
+SCOPES = tuple(ALL_SCOPES)
 
 
 @dataclass
