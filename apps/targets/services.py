@@ -40,6 +40,7 @@ def engine_context(target: Target) -> EngineContext:
         var_dir=settings.VAR_DIR,
         host=env.host_name,
         options=target.options,
+        environments_dir=env.environments_dir,
         environment={**passed, "PORTOLAN_VAR_DIR": str(settings.VAR_DIR)},
         limits={
             "memory_mb": env.job_memory_mb,

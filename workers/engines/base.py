@@ -140,7 +140,8 @@ class EngineContext:
 
     `var_dir` is the portal's own folder, `host` this worker's name, `options` the target's,
     `secrets` its resolved credentials, `environment` what a trusted job of ours needs to reach the
-    portal's database, `limits` the site's limits for one local job.
+    portal's database, `limits` the site's limits for one local job, `environments_dir` where the
+    Python environments of jobs lie.
     """
 
     var_dir: Path
@@ -149,3 +150,4 @@ class EngineContext:
     secrets: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
+    environments_dir: Path = Path(".envs")

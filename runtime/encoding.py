@@ -1,0 +1,101 @@
+"""From rows to the matrix a model takes: the same code when training, converting and serving, so
+that they cannot differ.
+
+A signature is plain JSON:
+```
+{"task": "classification" | "regression",
+ "classes": ["0", "1"],         classification: the labels as text, in the order of probabilities
+ "positive": "1",               two classes: the one whose probability is the prediction
+ "inputs": [{"name", "kind": "number" | "integer" | "boolean" | "category",
+             "is_nullable": true, "categories": ["a", …]}],
+ "keys": [{"name", "kind": "integer" | "text"}]}   columns that name a row; the model never sees them
+```
+The matrix is float32, a row for each row, a column for each input in order. Numbers missing are
+NaN; a category is its place in `categories`, -1 where it is missing or was never seen.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float32]
+Signature = Mapping[str, Any]
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
+
+
+class RowError(ValueError):
+    """A row does not fit the signature. `row` counts from 0; `field` is the column's name."""
+
+    def __init__(self, row: int, field: str, text: str) -> None:
+        super().__init__(text)
+        self.row, self.field, self.text = row, field, text
+
+
+class Encoder:
+    """Encodes rows by a signature. Built once; safe to share between threads."""
+
+    def __init__(self, signature: Signature) -> None:
+        self.names = [str(each["name"]) for each in signature["inputs"]]
+        self._kinds = [str(each["kind"]) for each in signature["inputs"]]
+        self._nullable = [bool(each.get("is_nullable", True)) for each in signature["inputs"]]
+        self._places = [
+            {str(text): place for place, text in enumerate(each.get("categories") or ())}
+            for each in signature["inputs"]
+        ]
+        self.keys = [str(each["name"]) for each in signature.get("keys", ())]
+        self._known = frozenset([*self.names, *self.keys])
+
+    def encode_rows(self, rows: Sequence[Mapping[str, Any]]) -> Matrix:
+        """Rows of JSON values to the matrix. Raise RowError for a missing, unknown or wrong one."""
+        matrix = np.empty((len(rows), len(self.names)), dtype=np.float32)
+        for number, row in enumerate(rows):
+            if unknown := row.keys() - self._known:
+                name = min(map(str, unknown))
+                raise RowError(number, name, f"{name} is not an input of this model. Leave it out.")
+            for place, name in enumerate(self.names):
+                if name not in row:
+                    raise RowError(number, name, f"{name} is missing. Send it, or null if unknown.")
+                matrix[number, place] = self._value(number, place, row[name])
+        return matrix
+
+    def _value(self, number: int, place: int, value: Any) -> float:
+        kind, name = self._kinds[place], self.names[place]
+        if value is None:
+            if not self._nullable[place]:
+                raise RowError(number, name, f"{name} must not be null.")
+            return -1.0 if kind == "category" else np.nan
+        if kind == "category":
+            if not isinstance(value, str):
+                raise RowError(number, name, f"{name} is a text; send one.")
+            return float(self._places[place].get(value, -1))
+        is_flag = isinstance(value, bool)
+        if kind == "boolean":
+            if not is_flag:
+                raise RowError(number, name, f"{name} is true or false; send one of them.")
+            return float(value)
+        if is_flag or not isinstance(value, int | float):
+            raise RowError(number, name, f"{name} is a number; send one.")
+        if kind == "integer" and value != int(value):
+            raise RowError(number, name, f"{name} is a whole number; send one.")
+        if not -MAX_FLOAT32 <= value <= MAX_FLOAT32:
+            raise RowError(number, name, f"{name} is too large a number.")
+        return float(value)
+
+    def encode_columns(self, columns: Mapping[str, Any], rows: int) -> Matrix:
+        """Columns (NumPy arrays of numbers, or sequences of texts for categories; missing as NaN
+        or None) to the matrix. For data that has been checked already."""
+        matrix = np.empty((rows, len(self.names)), dtype=np.float32)
+        for place, name in enumerate(self.names):
+            if self._kinds[place] == "category":
+                matrix[:, place] = self._codes(place, columns[name])
+            else:
+                matrix[:, place] = np.asarray(columns[name], dtype=np.float64)
+        return matrix
+
+    def _codes(self, place: int, texts: Iterable[Any]) -> npt.NDArray[np.float64]:
+        places = self._places[place]
+        return np.array(
+            [-1 if text is None else places.get(str(text), -1) for text in texts], float
+        )
