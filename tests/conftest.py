@@ -24,15 +24,19 @@ os.environ.setdefault("PORTOLAN_LEASE_SECONDS", "3")
 # Not in pyproject.toml: pytest-django would read the settings before the lines above.
 os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
 django.setup()
+# Inherited, it would have xdist's workers read the settings with this process's folder in them.
+del os.environ["DJANGO_SETTINGS_MODULE"]
 # Slow on purpose elsewhere; here it would be most of the suite's time.
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_var_dir() -> Iterator[None]:
+def _own_var_dir() -> None:
     # Pages name their files by content, so what they name must have been collected.
     call_command("collectstatic", interactive=False, verbosity=0)
-    yield
+
+
+def pytest_unconfigure() -> None:
     shutil.rmtree(VAR_DIR, ignore_errors=True)
 
 
