@@ -1,3 +1,6 @@
+import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -5,6 +8,8 @@ from django.conf import settings as django_settings
 from pytest_django import Settings
 
 from apps.targets.models import Target
+from tests.jobs.processes import Portal
+from tests.servers import Broker, Postgres
 
 ENGINE_PACKAGES = ["workers.engines", "tests.jobs.engines"]
 
@@ -23,3 +28,17 @@ def ledger(db: None, settings: Settings, folder: Path) -> Target:
     return Target.objects.create(
         slug="ledger", name="Ledger", engine="ledger", options={"folder": str(folder)}
     )
+
+
+@pytest.fixture(params=["sqlite-valkey", "postgres-redis"])
+def portal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Portal]:
+    """The portal's processes: on SQLite with the bundled Valkey, and on PostgreSQL and Redis."""
+    if request.param == "sqlite-valkey":
+        database_url = f"sqlite:///{tmp_path}/portal.sqlite3"
+        broker: Broker = request.getfixturevalue("valkey")
+    else:
+        server: Postgres = request.getfixturevalue("postgres")
+        database_url = server.make_database(f"jobs{os.getpid()}_{time.time_ns()}")
+        broker = request.getfixturevalue("redis_server")
+    with Portal(tmp_path / "var", database_url, broker) as portal:
+        yield portal

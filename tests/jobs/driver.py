@@ -4,9 +4,11 @@ It has the portal's own settings, so the same test drives SQLite with Valkey and
 Redis. Run as `python -m tests.jobs.driver`.
 """
 
+import datetime as dt
 import json
 import os
 import sys
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +19,8 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
+from django.db.models import F  # noqa: E402
+from django.utils import timezone  # noqa: E402
 
 from apps.accounts.models import User  # noqa: E402
 from apps.jobs import services  # noqa: E402
@@ -77,8 +81,27 @@ def cancel_all() -> int:
     return len(jobs)
 
 
+def end_time() -> int:
+    """Let every deadline have passed, and every look be due."""
+    now = timezone.now()
+    return Job.objects.filter(finished_at=None).update(give_up_at=now, next_poll_at=now)
+
+
+def step_clock_back(hours: int) -> int:
+    """Every time of an unfinished job lies so much ahead now, and a dead worker holds it."""
+    ahead = dt.timedelta(hours=hours)
+    jobs = Job.objects.filter(finished_at=None)
+    times = {name: F(name) + ahead for name in ("created_at", "next_poll_at", "sent_at")}
+    return jobs.update(**times, claim=uuid.uuid4())
+
+
 def unreachable() -> int:
     return Job.objects.filter(reachable=False).count()
+
+
+def unsent() -> int:
+    """Due jobs that nobody has been told of yet."""
+    return len(services.due_unsent(20_000))
 
 
 def sweep() -> int:
@@ -87,7 +110,19 @@ def sweep() -> int:
 
 ANSWERS: dict[str, Callable[..., Any]] = {
     f.__name__: f
-    for f in (setup, launch, launch_many, states, unreachable, events, cancel_all, sweep)
+    for f in (
+        setup,
+        launch,
+        launch_many,
+        states,
+        unreachable,
+        events,
+        cancel_all,
+        end_time,
+        step_clock_back,
+        sweep,
+        unsent,
+    )
 }
 
 

@@ -1,6 +1,7 @@
 """A real Celery worker that kills itself, once per job, at the point the plan names for the job.
 
-The plan (`plan.json` in the folder named by KILL_FOLDER) maps a job's id to "function:event".
+The plan (`plan.json` in the folder named by KILL_FOLDER) maps a job's id, or `*`, to
+"function:event", or to "function:event:STOP" to be stopped there instead, as by a long pause.
 Nothing of ours is replaced: a profiling hook watches the functions go by, in every thread.
 """
 
@@ -14,13 +15,14 @@ from types import FrameType
 from typing import Any
 
 FOLDER = Path(os.environ["KILL_FOLDER"])
-PLAN: dict[str, str] = json.loads((FOLDER / "plan.json").read_text())
 # Where each step of a job passes: the function's name, and the file that tells it from namesakes.
 WATCHED = {
     "claim": "jobs/services.py",
     "transition": "jobs/services.py",
     "submit": "ledger/engine.py",
     "record": "workers/tasks.py",
+    "release": "jobs/services.py",
+    "_end": "workers/tasks.py",
 }
 
 
@@ -31,8 +33,10 @@ def watch(frame: FrameType, event: str, _: Any) -> None:
     if not frame.f_code.co_filename.endswith(WATCHED[name]):
         return
     job_id = frame.f_locals.get("job_id") or str(frame.f_locals["job"].pk)
-    if PLAN.get(job_id) == f"{name}:{event}" and _first_time(job_id):
-        os.kill(os.getpid(), signal.SIGKILL)
+    plan: dict[str, str] = json.loads((FOLDER / "plan.json").read_text())
+    place, pause, _ = plan.get(job_id, plan.get("*", "")).partition(":STOP")
+    if place == f"{name}:{event}" and _first_time(job_id):
+        os.kill(os.getpid(), signal.SIGSTOP if pause else signal.SIGKILL)
 
 
 def _first_time(job_id: str) -> bool:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.servers import Broker
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 LEASE_SECONDS = 3.0
 
@@ -19,7 +21,7 @@ class Portal:
 
     var: Path
     database_url: str
-    broker_url: str
+    broker: Broker
     processes: list["subprocess.Popen[Any]"] = field(default_factory=list)
     driver: "subprocess.Popen[str] | None" = None
 
@@ -34,7 +36,7 @@ class Portal:
             **os.environ,
             "PORTOLAN_VAR_DIR": str(self.var),
             "PORTOLAN_DATABASE_URL": self.database_url,
-            "PORTOLAN_BROKER_URL": self.broker_url,
+            "PORTOLAN_BROKER_URL": self.broker.url,
             "PORTOLAN_LEASE_SECONDS": str(LEASE_SECONDS),
             "PORTOLAN_TICK_SECONDS": "0.2",
             "PORTOLAN_HOST_NAME": "test-host",

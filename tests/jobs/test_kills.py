@@ -1,40 +1,31 @@
 """Kill rounds: real workers, killed with SIGKILL at every point of a job's way.
 
-Each round runs twice: on SQLite with the bundled Valkey, and on PostgreSQL with Redis.
+Each round runs twice: on SQLite with the bundled Valkey, and on PostgreSQL with Redis. Workers die
+in `release` and `_end` inside the transaction that saves, in `record` around it.
 """
 
 import json
-import os
+import signal
+import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from tests.jobs.processes import LEASE_SECONDS, Portal, kill
-from tests.servers import Broker, Postgres, wait_until
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.process
 POINTS = [
     f"{name}:{event}"
-    for name in ("claim", "submit", "transition", "record")
+    for name in ("claim", "submit", "transition", "release", "record", "_end")
     for event in ("call", "return")
 ]
 
 
-@pytest.fixture(params=["sqlite-valkey", "postgres-redis"])
-def portal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Portal]:
-    if request.param == "sqlite-valkey":
-        database_url = f"sqlite:///{tmp_path}/portal.sqlite3"
-        broker: Broker = request.getfixturevalue("valkey")
-    else:
-        server: Postgres = request.getfixturevalue("postgres")
-        database_url = server.make_database(f"kills{os.getpid()}_{time.time_ns()}")
-        broker = request.getfixturevalue("redis_server")
-    with Portal(tmp_path / "var", database_url, broker.url) as portal:
-        yield portal
+def is_one_dead(workers: list["subprocess.Popen[bytes]"]) -> bool:
+    return any(worker.poll() is not None for worker in workers)
 
 
 def has_started(portal: Portal, count: int) -> bool:
@@ -42,8 +33,8 @@ def has_started(portal: Portal, count: int) -> bool:
 
 
 def test_worker_killed_at_every_point_starts_each_job_once(portal: Portal) -> None:
-    jobs = portal.ask("launch", count=len(POINTS) * 2)
-    plan = {job: POINTS[number % len(POINTS)] for number, job in enumerate(jobs)}
+    jobs = portal.ask("launch", count=len(POINTS))
+    plan = dict(zip(jobs, POINTS, strict=True))
     (portal.folder / "plan.json").write_text(json.dumps(plan))
     portal.start_tick()
     worker = portal.start_worker("tests.jobs.killing_worker")
@@ -61,17 +52,39 @@ def test_worker_killed_at_every_point_starts_each_job_once(portal: Portal) -> No
     assert set(map(tuple, told.values())) == {("queued", "running", "succeeded")}
 
 
-def test_job_of_a_dead_worker_ends_within_a_lease_and_five_seconds(portal: Portal) -> None:
-    [job] = portal.ask("launch", count=1)
-    (portal.folder / "plan.json").write_text(json.dumps({job: "submit:return"}))
+def test_killed_anywhere_a_job_ends_within_a_lease_and_five_seconds(portal: Portal) -> None:
+    """Two workers at a time: the one that takes the job dies, the other ends it."""
     portal.start_tick()
-    worker = portal.start_worker("tests.jobs.killing_worker")
-    wait_until(lambda: worker.poll() is not None, what="the worker to die")
-    portal.start_worker()
-    began = time.monotonic()
-    wait_until(lambda: portal.are_all("succeeded"), what="the job to end")
-    assert time.monotonic() - began < LEASE_SECONDS + 5
-    assert portal.started() == [job]
+    (portal.folder / "plan.json").write_text("{}")
+    workers = [portal.start_worker("tests.jobs.killing_worker") for _ in range(2)]
+    for number, point in enumerate(POINTS, 1):
+        (portal.folder / "plan.json").write_text(json.dumps({"*": point}))
+        portal.ask("launch", count=1)
+        wait_until(partial(is_one_dead, workers), what=f"a worker to die at {point}")
+        died = time.monotonic()
+        workers = [worker for worker in workers if worker.poll() is None]
+        workers.append(portal.start_worker("tests.jobs.killing_worker"))
+        wait_until(lambda: portal.are_all("succeeded"), what=f"the job killed at {point} to end")
+        assert time.monotonic() - died < LEASE_SECONDS + 5, point
+        assert len(portal.started()) == len(set(portal.started())) == number
+
+
+def test_paused_worker_that_wakes_up_late_changes_nothing(portal: Portal) -> None:
+    """A worker stops between starting a job and saving it, as a suspended machine does."""
+    (portal.folder / "plan.json").write_text(json.dumps({"*": "submit:return:STOP"}))
+    paused = portal.start_worker("tests.jobs.killing_worker")
+    [job] = portal.ask("launch", count=1)
+    wait_until(lambda: portal.started() == [job], what="the job to start")
+    portal.start_tick()
+    second = portal.start_worker()
+    wait_until(lambda: portal.are_all("succeeded"), what="the second worker to end it")
+    kill(second)
+    (portal.folder / "plan.json").write_text("{}")
+    paused.send_signal(signal.SIGCONT)
+    [later] = portal.ask("launch", count=1)
+    wait_until(lambda: portal.are_all("succeeded"), what="the first worker to go on")
+    assert portal.started() == [job, later]
+    assert set(map(tuple, portal.ask("events").values())) == {("queued", "running", "succeeded")}
 
 
 def test_two_workers_racing_for_a_thousand_jobs_start_each_once(portal: Portal) -> None:
@@ -101,6 +114,49 @@ def test_cancel_of_everything_leaves_nothing_running(portal: Portal) -> None:
     wait_until(lambda: portal.are_all("cancelled"), what="all to be cancelled")
     ends = {path.stem for path in portal.folder.glob("*.end")}
     assert ends == set(portal.started())
+
+
+def test_cancel_of_what_no_worker_has_seen_starts_nothing(portal: Portal) -> None:
+    portal.ask("launch", count=5)
+    portal.ask("cancel_all")
+    portal.start_tick()
+    portal.start_worker()
+    wait_until(lambda: portal.are_all("cancelled"), what="all to be cancelled")
+    assert portal.started() == []
+
+
+def test_worker_killed_after_it_passed_the_cancel_on_leaves_nothing_running(portal: Portal) -> None:
+    (portal.folder / "hold").touch()
+    [job] = portal.ask("launch", count=1)
+    (portal.folder / "plan.json").write_text(json.dumps({"*": "_end:return"}))
+    portal.start_tick()
+    worker = portal.start_worker("tests.jobs.killing_worker")
+    wait_until(lambda: portal.started() == [job], what="the job to start")
+    portal.ask("cancel_all")
+    wait_until(lambda: worker.poll() is not None, what="the worker to die")
+    portal.start_worker()
+    wait_until(lambda: portal.are_all("cancelled"), what="the job to be cancelled")
+    assert portal.ask("events")[job].count("cancelled") == 1
+
+
+def test_deadline_stops_what_runs_and_fails_it(portal: Portal) -> None:
+    (portal.folder / "hold").touch()
+    jobs = portal.ask("launch", count=3)
+    portal.start_tick()
+    portal.start_worker()
+    wait_until(lambda: len(portal.started()) == 3, what="all to start")
+    portal.ask("end_time")
+    wait_until(lambda: portal.are_all("failed"), what="all to fail")
+    assert {path.stem for path in portal.folder.glob("*.end")} == set(jobs)
+
+
+def test_clock_stepped_back_an_hour_delays_nothing(portal: Portal) -> None:
+    jobs = portal.ask("launch", count=3)
+    portal.ask("step_clock_back", hours=1)
+    portal.start_tick()
+    portal.start_worker()
+    wait_until(lambda: portal.are_all("succeeded"), what="all to end")
+    assert Counter(portal.started()) == Counter(jobs)
 
 
 def test_engine_away_for_a_while_costs_nothing(portal: Portal) -> None:
