@@ -6,6 +6,8 @@ field) and to what runs inside the job (which reads it).
 
 from dataclasses import dataclass, fields
 
+from runtime.documents.base import Document, field_paths
+
 
 @dataclass(frozen=True)
 class BackupSpec:
@@ -37,5 +39,15 @@ class ProbeSpec:
 KINDS: dict[str, type] = {"backup": BackupSpec, "check": CheckSpec, "probe": ProbeSpec}
 
 
+# The documents that specs carry as their `definition`: engines declare every field of these too.
+DOCUMENTS: dict[str, type[Document]] = {}
+
+
 def field_names(kind: str) -> frozenset[str]:
+    """The fields a spec of this kind may have."""
     return frozenset(field.name for field in fields(KINDS[kind]))
+
+
+def document_fields(kind: str) -> frozenset[str]:
+    """The dotted fields of the document that a spec of this kind carries, if it carries one."""
+    return field_paths(DOCUMENTS[kind]) if kind in DOCUMENTS else frozenset()

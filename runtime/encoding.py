@@ -8,7 +8,7 @@ A signature is plain JSON:
  "positive": "1",               two classes: the one whose probability is the prediction
  "inputs": [{"name", "kind": "number" | "integer" | "boolean" | "category",
              "is_nullable": true, "categories": ["a", …]}],
- "keys": [{"name", "kind": "integer" | "text"}]}   columns that name a row; the model never sees them
+ "keys": [{"name", "kind": "integer" | "text"}]}   what names a row; no input
 ```
 The matrix is float32, a row for each row, a column for each input in order. Numbers missing are
 NaN; a category is its place in `categories`, -1 where it is missing or was never seen.

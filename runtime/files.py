@@ -19,9 +19,9 @@ def write_json(path: str, value: Any, *, is_lasting: bool = False) -> None:
     os.rename(draft, path)
 
 
-def read_json(path: str) -> dict[str, Any] | None:
+def read_json(path: str, *, max_bytes: int = MAX_BYTES) -> dict[str, Any] | None:
     """The object in a file, None when the file is missing. Raise ValueError when it is no object,
-    no plain file, or larger than 1 MB: what a job wrote is not to be trusted."""
+    no plain file, or larger than `max_bytes`: what a job wrote is not to be trusted."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -30,8 +30,10 @@ def read_json(path: str) -> dict[str, Any] | None:
         raise ValueError(f"{os.path.basename(path)} is no plain file") from error
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
-            raise ValueError(f"{os.path.basename(path)} is no plain file of at most 1 MB")
+        if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
+            raise ValueError(
+                f"{os.path.basename(path)} is no plain file of at most {max_bytes:,} bytes"
+            )
         try:
             value = json.loads(file.read())
         except (ValueError, RecursionError) as error:

@@ -44,7 +44,7 @@ def require_role(user: User, project: Project, role: Role) -> None:
         raise PermissionDenied(NEED[role])
 
 
-def _require_open(project: Project) -> None:
+def require_open(project: Project) -> None:
     if project.archived_at is not None:
         raise Conflict(f"{project.name} is archived. Unarchive it before changing anything in it.")
 
@@ -76,7 +76,7 @@ def update_project(
 ) -> Project:
     """Change name or description. Owners only; the slug stays for good."""
     require_role(user, project, Role.OWNER)
-    _require_open(project)
+    require_open(project)
     before = {"name": project.name, "description": project.description}
     project.name = project.name if name is None else name.strip()
     project.description = project.description if description is None else description
@@ -104,7 +104,7 @@ def set_archived(project: Project, *, is_archived: bool, user: User) -> Project:
 def add_member(project: Project, *, email: str, role: Role, user: User) -> Member:
     """Give somebody with an account (or an invitation) a role. Owners only."""
     require_role(user, project, Role.OWNER)
-    _require_open(project)
+    require_open(project)
     person = User.objects.filter(email__iexact=email.strip(), is_service=False).first()
     if person is None or person.deactivated_at is not None:
         raise ValidationError(
@@ -125,7 +125,7 @@ def add_member(project: Project, *, email: str, role: Role, user: User) -> Membe
 def change_role(member: Member, *, role: Role, user: User) -> Member:
     """Give a member another role. Owners only; the last owner stays one."""
     require_role(user, member.project, Role.OWNER)
-    _require_open(member.project)
+    require_open(member.project)
     before = member.role
     if before == role:
         return member
@@ -195,7 +195,7 @@ def create_project_token(
     Owners only. It goes on working when whoever made it leaves.
     """
     require_role(user, project, Role.OWNER)
-    _require_open(project)
+    require_open(project)
     if role == Role.OWNER:
         raise ValidationError({"role": "A token cannot be an owner. Choose viewer or contributor."})
     account = User(

@@ -23,6 +23,7 @@ from runtime.processes import (
     read_process,
     send_signal,
 )
+from runtime.runner.again import KILLED, take_restart
 
 LOOK_SECONDS = 0.1
 BEAT_SECONDS = 1.0
@@ -80,13 +81,31 @@ def main(folder: str) -> int:
     signal.signal(signal.SIGTERM, lambda *_: open("cancel", "a").close())
     for name in ("work", "tmp"):
         os.makedirs(name, mode=0o700, exist_ok=True)
+    watch = _run_once(order)
+    while was_killed(watch) and (line := take_restart()):
+        with open("log.txt", "a", encoding="utf-8") as log:
+            log.write(line)
+        began, cpu = watch.began, watch.cpu
+        watch = _run_once(order, began=began, cpu=cpu)
+    write_json("exit.json", _how_it_ended(watch), is_lasting=True)
+    return 0
+
+
+def was_killed(watch: Watch) -> bool:
+    """Somebody outside ended it: not its own end, and not our limits."""
+    return not watch.stopped_for and os.waitstatus_to_exitcode(watch.status or 0) in KILLED
+
+
+def _run_once(order: dict[str, Any], *, began: float | None = None, cpu: float = 0.0) -> Watch:
+    """Start the process and watch it to its end. Time and CPU count from the first start."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
-    watch = Watch(_start(order, writer), order)
+    watch = Watch(_start(order, writer), order, cpu=cpu)
+    watch.began = began or watch.began
     os.close(writer)
     _beat(watch)
     _watch(watch, reader)
-    write_json("exit.json", _how_it_ended(watch), is_lasting=True)
-    return 0
+    os.close(reader)
+    return watch
 
 
 def _start(order: dict[str, Any], output: int) -> int:

@@ -65,6 +65,7 @@ class Scripts(ProcessJobs):
             argv=[sys.executable, "-I", "-S", "-c", spec["code"]],
             limits=spec.get("limits", {}),
             is_confined=False,
+            restarts=spec.get("restarts", 0),
         )
 
 
@@ -209,7 +210,7 @@ def test_log_is_safe_text_whatever_was_printed(scripts: Scripts) -> None:
     [
         "open('outputs.json', 'w').write('[1]')",
         "open('outputs.json', 'w').write('{')",
-        "open('outputs.json', 'w').write('{\"a\": \"' + 'x' * 2_000_000 + '\"}')",
+        "open('outputs.json', 'w').write('{\"a\": \"' + 'x' * 9_000_000 + '\"}')",
         "import os; os.symlink('/etc/passwd', 'outputs.json')",
         "import os; os.mkfifo('outputs.json')",
     ],
@@ -218,6 +219,45 @@ def test_answer_that_is_none_fails_the_job(scripts: Scripts, code: str) -> None:
     seen = end(scripts, start(scripts, code))
     assert seen.state == "failed"
     assert "cannot be read" in seen.message
+
+
+KILLS_ITSELF = """
+import os
+print("started", flush=True)
+open("left", "x").close()
+if not os.path.exists("../restarts.json") or '"used": 1' in open("../restarts.json").read():
+    os.kill(os.getpid(), 9)
+open("outputs.json", "w").write('{"done": true}')
+"""
+
+
+def test_killed_process_starts_again_in_a_clean_folder(scripts: Scripts) -> None:
+    spec = {"code": KILLS_ITSELF, "restarts": 2}
+    job = scripts.submit(str(uuid4()), spec, "").external_id
+    seen = end(scripts, job)
+    assert seen.state == "succeeded"
+    assert seen.outputs["done"] is True
+    assert scripts.logs(job, "")[0].count("started") == 3
+
+
+def test_process_killed_too_often_fails(scripts: Scripts) -> None:
+    code = "import os; print('started', flush=True); os.kill(os.getpid(), 9)"
+    job = scripts.submit(str(uuid4()), {"code": code, "restarts": 1}, "").external_id
+    seen = end(scripts, job)
+    assert seen.state == "failed"
+    assert scripts.logs(job, "")[0].count("started") == 2
+
+
+def test_killed_runner_is_replaced_and_leaves_nothing_running(scripts: Scripts) -> None:
+    job = scripts.submit(str(uuid4()), {"code": HOLD, "restarts": 1}, "").external_id
+    wait_for_log(scripts, job, "up")
+    first = marked(MARK, job)
+    os.kill(read_json(str(scripts.folder(job) / "runner.json"))["pid"], signal.SIGKILL)  # type: ignore[index]
+    wait_until(lambda: "again" in scripts.poll(job).message, what="another runner")
+    wait_until(lambda: scripts.logs(job, "")[0].count("up") == 2, what="the second start")
+    assert not any(is_alive(each.pid, each.started) for each in first)
+    scripts.cancel(job)
+    assert end(scripts, job).state == "cancelled"
 
 
 def test_job_sees_nothing_of_the_workers_environment(

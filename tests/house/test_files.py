@@ -87,7 +87,7 @@ def test_every_engine_is_documented() -> None:
 
 def test_every_direct_dependency_has_its_reason() -> None:
     text = (ROOT / "docs" / "decisions" / "0003-dependencies.md").read_text()
-    for name in ("base", "dev", "bootstrap"):
+    for name in ("base", "dev", "bootstrap", "train", "serve", "examples"):
         for line in (ROOT / "requirements" / f"{name}.in").read_text().splitlines():
             if line and not line.startswith(("#", "-")):
                 package = re.split(r"[\[<>=]", line)[0]

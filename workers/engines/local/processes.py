@@ -1,6 +1,7 @@
 """Local jobs: a folder each, a runner each, found again by whoever looks next."""
 
 import fcntl
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 from runtime.files import read_json, write_json
 from runtime.processes import boot_id, is_alive, kill_descendants, marked, send_signal
+from runtime.runner.again import take_restart
 from workers.engines.base import EngineContext, EngineError, Observation, Submission
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
@@ -21,6 +23,7 @@ RUNNER = ROOT / "runtime" / "runner" / "__main__.py"
 MARK = "PORTOLAN_JOB_ID"
 STARTING_SECONDS = 30.0
 LOG_PIECE = 64 * 1024
+MAX_OUTPUTS = 8 * 1024 * 1024
 # What a terminal would obey, and what a database would choke on.
 UNPRINTABLE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -30,7 +33,11 @@ _runners: list["subprocess.Popen[bytes]"] = []
 
 @dataclass(frozen=True)
 class Order:
-    """What the runner is to run. Paths are absolute; `limits` as in `EngineContext`."""
+    """What the runner is to run. Paths are absolute; `limits` as in `EngineContext`.
+
+    `restarts`: how often a process killed from outside is started again. Only for work that comes
+    out the same however often it is begun.
+    """
 
     argv: list[str]
     environment: dict[str, str] = field(default_factory=dict)
@@ -39,6 +46,7 @@ class Order:
     limits: dict[str, int] = field(default_factory=dict)
     is_confined: bool = True
     has_network: bool = False
+    restarts: int = 0
 
 
 class ProcessJobs(ABC):
@@ -146,17 +154,26 @@ class ProcessJobs(ABC):
     def _ended(self, folder: Path, ended: dict[str, Any]) -> Observation:
         facts = {k: ended[k] for k in ("seconds", "cpu_seconds", "peak_rss_mb") if k in ended}
         try:
-            said = read_json(str(folder / "work" / "outputs.json")) or {}
+            outputs = str(folder / "work" / "outputs.json")
+            said = read_json(outputs, max_bytes=MAX_OUTPUTS) or {}
         except ValueError as error:
             return Observation("failed", f"The job's answer cannot be read: {error}.", facts)
-        return Observation(ended["state"], ended["message"], {**said, **facts})
+        message = ended["message"]
+        if ended["state"] == "failed" and (text := _told(said)):
+            message = text
+        return Observation(ended["state"], message, {**said, **facts})
 
     def _not_begun(self, folder: Path) -> Observation:
         """Submitted, and no runner has come up yet: it is starting, or it never will."""
         is_held = _is_locked(folder / "runner.lock")
+        again = folder / "restarts.json"
+        began = (again if again.exists() else folder / "job.json").stat().st_mtime
+        if again.exists() and not is_held:
+            # Whoever was starting it again was killed in between; its lock keeps it to one.
+            self._start_runner(folder)
         if (folder / "cancel").exists() and not is_held:
             return Observation("cancelled", "Cancelled before it started.")
-        if is_held or time.time() - (folder / "job.json").stat().st_mtime < STARTING_SECONDS:
+        if is_held or time.time() - began < STARTING_SECONDS:
             return Observation("running", "Starting.")
         return Observation("failed", "No process came up for it. Launch it again.")
 
@@ -167,12 +184,34 @@ class ProcessJobs(ABC):
             for stray in strays:
                 kill_descendants(stray.pid)
             send_signal(strays, 9)
+        if line := take_restart(str(folder)):
+            with (folder / "log.txt").open("a", encoding="utf-8") as log:
+                log.write(line)
+            (folder / "runner.json").unlink(missing_ok=True)
+            self._start_runner(folder)
+            return Observation("running", "Killed from outside; started again.")
+        if runner["boot_id"] == boot_id():
             why = "The process that watched over this job was killed, so the job was ended."
         else:
             why = "The machine was restarted while this job ran."
         ending = {"state": "failed", "message": f"{why} Launch it again."}
         write_json(str(folder / "exit.json"), ending, is_lasting=True)
         return self._ended(folder, ending)
+
+
+def write_spec(folder: Path, spec: Mapping[str, Any]) -> str:
+    """Put the spec where the job's process reads it (`runtime.job`). Returns its path."""
+    work = folder / "work"
+    work.mkdir(mode=0o700, exist_ok=True)
+    path = work / "spec.json"
+    path.write_text(json.dumps(spec), encoding="utf-8")
+    return str(path)
+
+
+def _told(said: Mapping[str, Any]) -> str:
+    """The job's own word for why it failed, "" when it had none."""
+    error = said.get("error")
+    return str(error.get("message", ""))[:2000] if isinstance(error, dict) else ""
 
 
 def _cut_bytes(block: bytes) -> int:
