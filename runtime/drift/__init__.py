@@ -1,0 +1,1 @@
+"""Drift: mergeable histograms with the training reference's edges, and distances between them."""
