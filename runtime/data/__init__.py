@@ -1,0 +1,1 @@
+"""Tables on disk: writing and reading versions of datasets, and saying what is in them."""
