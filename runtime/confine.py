@@ -112,4 +112,7 @@ def system_paths(prefixes: Sequence[str], *, has_network: bool) -> list[str]:
     settings = ["/etc/ld.so.cache", "/etc/localtime", "/etc/ssl", "/etc/mime.types"]
     names = ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"] if has_network else []
     devices = ["/dev/zero", "/dev/urandom", "/dev/random"]
+    # How much of the machine it was given. DuckDB does not even start where it cannot look.
+    granted = ["/proc/self/cgroup", "/sys/fs/cgroup", "/sys/devices/system/cpu"]
+    settings += granted
     return ["/usr", "/lib", "/lib64", "/bin", "/sbin", *settings, *names, *devices, *prefixes]

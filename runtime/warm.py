@@ -13,8 +13,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
+ISOLATED = (sys.executable, "-I")
 CHILD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "warm_child.py")
 MAX_ANSWER = 8 * 1024 * 1024
 
@@ -24,45 +26,61 @@ class NoAnswerError(Exception):
 
 
 class WarmPool:
-    """Keeps one confined process ready. Thread-safe: each question takes a process of its own."""
+    """Keeps `size` confined processes ready. Thread-safe: each question takes a process of its own.
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
+    `command` is what a process runs; its own folder is added as the last argument.
+    """
+
+    def __init__(
+        self, folder: str, command: Sequence[str] = (*ISOLATED, "-S", CHILD), size: int = 1
+    ) -> None:
+        self._folder, self._command, self._size = folder, tuple(command), size
         self._lock = threading.Lock()
-        self._ready: _Child | None = None
+        self._ready: list[_Child] = []
 
     def warm_up(self) -> None:
-        """Start the process that the next question will find ready."""
+        """Start the processes that the next questions will find ready."""
         with self._lock:
-            if self._ready is None or not self._ready.is_alive():
-                self._ready = _Child(self._folder)
+            dead = [child for child in self._ready if not child.is_alive()]
+            self._ready = [child for child in self._ready if child not in dead]
+            while len(self._ready) < self._size:
+                self._ready.append(_Child(self._folder, self._command))
+        for child in dead:
+            child.end()
 
     def ask(self, question: dict[str, Any], *, seconds: float) -> dict[str, Any]:
         """Put one question; raise NoAnswerError when no answer comes within `seconds`."""
-        with self._lock:
-            child, self._ready = self._ready, None
-        if child is None or not child.is_alive():
-            child = _Child(self._folder)
+        child = self._take()
         try:
             return child.ask(question, seconds)
         finally:
             child.end()
             self.warm_up()
 
+    def _take(self) -> "_Child":
+        while True:
+            with self._lock:
+                child = self._ready.pop(0) if self._ready else None
+            if child is None:
+                return _Child(self._folder, self._command)
+            if child.is_alive():
+                return child
+            child.end()
+
     def close(self) -> None:
         with self._lock:
-            child, self._ready = self._ready, None
-        if child:
+            children, self._ready = self._ready, []
+        for child in children:
             child.end()
 
 
 class _Child:
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, command: Sequence[str]) -> None:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         self.folder = tempfile.mkdtemp(prefix="warm-", dir=folder)
         environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": self.folder}
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", CHILD, self.folder],
+            [*command, self.folder],
             env={**environment, "TMPDIR": self.folder},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
