@@ -2,7 +2,7 @@
 
 import uuid
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from django.conf import settings
 from django.db import models
@@ -13,11 +13,13 @@ from apps.core.fields import SLUG_LENGTH, slug_rule
 from apps.jobs.models import Job
 from apps.projects.models import Project
 
+M = TypeVar("M", bound=models.Model)
 
-class InProjectQuerySet(models.QuerySet[models.Model]):
+
+class InProjectQuerySet(models.QuerySet[M]):
     """For models with a `project` of their own."""
 
-    def visible_to(self, user: User) -> "InProjectQuerySet":
+    def visible_to(self, user: User) -> "InProjectQuerySet[M]":
         return self.filter(project__in=Project.objects.visible_to(user))
 
 
@@ -34,7 +36,7 @@ class Upload(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now)
 
-    objects: ClassVar[InProjectQuerySet] = InProjectQuerySet.as_manager()  # type: ignore[assignment]
+    objects: ClassVar["InProjectQuerySet[Upload]"] = InProjectQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         ordering = ["-id"]
@@ -65,7 +67,7 @@ class Source(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
 
-    objects: ClassVar[InProjectQuerySet] = InProjectQuerySet.as_manager()  # type: ignore[assignment]
+    objects: ClassVar["InProjectQuerySet[Source]"] = InProjectQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         ordering = ["slug", "id"]
@@ -93,7 +95,7 @@ class Dataset(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now)
 
-    objects: ClassVar[InProjectQuerySet] = InProjectQuerySet.as_manager()  # type: ignore[assignment]
+    objects: ClassVar["InProjectQuerySet[Dataset]"] = InProjectQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         ordering = ["slug", "id"]
