@@ -28,12 +28,14 @@ def read_json(path: str, *, max_bytes: int = MAX_BYTES) -> dict[str, Any] | None
         return None
     except OSError as error:
         raise ValueError(f"{os.path.basename(path)} is no plain file") from error
+    # Before `fdopen`, which refuses a folder in words of its own.
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
+        os.close(descriptor)
+        raise ValueError(
+            f"{os.path.basename(path)} is no plain file of at most {max_bytes:,} bytes"
+        )
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
-            raise ValueError(
-                f"{os.path.basename(path)} is no plain file of at most {max_bytes:,} bytes"
-            )
         try:
             value = json.loads(file.read())
         except (ValueError, RecursionError) as error:
