@@ -150,7 +150,8 @@ class MemberViewSet(HouseViewSet[Member]):
 
     def get_queryset(self) -> Any:
         user: Any = self.request.user
-        seen = Member.objects.filter(project__in=Project.objects.visible_to(user))
+        projects = Project.objects.visible_to(user)
+        seen = Member.objects.filter(project__in=projects, user__is_service=False)
         return seen.select_related("project", "user")
 
     @extend_schema(operation_id="members_list")

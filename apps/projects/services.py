@@ -123,9 +123,11 @@ def add_member(project: Project, *, email: str, role: Role, user: User) -> Membe
 
 @transaction.atomic
 def change_role(member: Member, *, role: Role, user: User) -> Member:
-    """Give a member another role. Owners only; the last owner stays one."""
+    """Give a member another role. Owners only; the last owner stays one, and a token is none."""
     require_role(user, member.project, Role.OWNER)
     require_open(member.project)
+    if member.user.is_service:
+        raise Conflict("A project token keeps its role. Revoke it and make another.")
     before = member.role
     if before == role:
         return member

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db.models import Count, Prefetch
+from django.db.models import Count, Prefetch, QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
@@ -28,6 +28,11 @@ from apps.projects.models import Member, Project, Role
 from apps.projects.services import get_project, role_in
 
 BOTH = ["GET", "POST"]
+
+
+def _people(project: Project) -> QuerySet[Member]:
+    """Its members without the accounts behind its tokens: those are on the page of tokens."""
+    return Member.objects.filter(project=project, user__is_service=False).select_related("user")
 
 
 def _page(request: SignedIn, project: Project, template: str, **context: Any) -> HttpResponse:
@@ -62,15 +67,14 @@ def members(request: SignedIn, slug: str) -> HttpResponse:
                 add_errors(form, error)
             else:
                 return redirect("projects:members", slug=slug)
-    everybody = project.members.filter(user__is_service=False).select_related("user")
-    page = list_page(MEMBER_LIST, everybody, request.GET)
+    page = list_page(MEMBER_LIST, _people(project), request.GET)
     return _page(request, project, "projects/members.html", form=form, page=page, roles=Role)
 
 
 @require_POST
 def change_role(request: SignedIn, slug: str, uuid: str) -> HttpResponse:
     project = get_project(request.user, slug, role=Role.OWNER)
-    member = get_object_or_404(project.members, uuid=uuid)
+    member = get_object_or_404(_people(project), uuid=uuid)
     form = RoleForm(request.POST)
     if form.is_valid():
         services.change_role(member, role=Role(form.cleaned_data["role"]), user=request.user)
@@ -81,7 +85,7 @@ def change_role(request: SignedIn, slug: str, uuid: str) -> HttpResponse:
 @require_POST
 def remove_member(request: SignedIn, slug: str, uuid: str) -> HttpResponse:
     project = get_project(request.user, slug)
-    member = get_object_or_404(project.members, uuid=uuid)
+    member = get_object_or_404(_people(project), uuid=uuid)
     services.remove_member(member, user=request.user)
     if member.user_id == request.user.pk:
         return redirect("overview:home")

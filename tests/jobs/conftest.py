@@ -1,10 +1,13 @@
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from apps.targets.models import Target
@@ -42,3 +45,15 @@ def portal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Portal]:
         broker = request.getfixturevalue("redis_server")
     with Portal(tmp_path / "var", database_url, broker) as portal:
         yield portal
+
+
+@pytest.fixture
+def count_queries() -> Callable[[Client, str], int]:
+    """How many queries a page takes."""
+
+    def count(client: Client, path: str) -> int:
+        with CaptureQueriesContext(connection) as seen:
+            assert client.get(path).status_code == 200
+        return len(seen)
+
+    return count
