@@ -78,12 +78,13 @@ def noise(reference: Column, current: Column) -> Measures:
 
 
 def rate_noise(rate: float, n: int) -> float:
-    """How far a share of `n` rows lies above the true one by chance, once in a thousand looks
-    (Wilson's half-width: it does not vanish where the rate is 0)."""
+    """How far the share of `n` rows lies above the true `rate` by chance once in a thousand looks
+    (the upper end of Wilson's interval, 1927: it does not vanish where the rate is 0)."""
     if not n:
         return 0.0
-    z = Z_ONE
-    return z / (1 + z * z / n) * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+    square = Z_ONE * Z_ONE
+    half = Z_ONE * math.sqrt(rate * (1 - rate) / n + square / (4 * n * n))
+    return (rate + square / (2 * n) + half) / (1 + square / n) - rate
 
 
 def ks_error(reference: Column, current: Column) -> float:
