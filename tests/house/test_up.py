@@ -1,9 +1,11 @@
 """`manage.py up`, for real: started, killed in parts and whole, stopped."""
 
+import datetime as dt
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -64,7 +66,10 @@ class Portal:
             return {}
 
     def is_ready(self) -> bool:
-        return self.ready().get("status") == "ok"
+        """Whether this very portal is, not one that was killed and still answers a little."""
+        told, lock = self.ready(), self.var / "portolan.lock"
+        ours = f"process {self.process.pid if self.process else 0}, instance {told.get('instance')}"
+        return told.get("status") == "ok" and lock.read_text().strip() == ours
 
     def processes(self) -> list[tuple[int, int]]:
         """Pid and start time of broker, worker, tick and web."""
@@ -129,6 +134,20 @@ def test_port_in_use_is_said_plainly(portal: Portal) -> None:
         process = portal.up()
         assert f"Port {portal.port} on 127.0.0.1 cannot be used" in said(process)
         assert process.returncode != 0
+
+
+def test_database_of_another_machine_is_refused(portal: Portal) -> None:
+    portal.start()
+    portal.end()
+    portal.process = None
+    with sqlite3.connect(portal.var / "portolan.sqlite3") as rows:
+        now = dt.datetime.now(dt.UTC).isoformat(" ")
+        row = ("first-machine", now, now)
+        rows.execute("INSERT INTO jobs_host (name, started_at, seen_at) VALUES (?, ?, ?)", row)
+    rows.close()
+    second = portal.up()
+    assert "in use by first-machine. SQLite serves one machine" in said(second)
+    assert second.returncode != 0
 
 
 def test_every_part_that_is_killed_comes_back(portal: Portal) -> None:
