@@ -4,9 +4,12 @@ Plain data, known to services (which fill it in), to engines (which declare what
 field) and to what runs inside the job (which reads it).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from runtime.documents.base import Document, field_paths
+from runtime.documents.monitor import MonitorDocument
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,55 @@ class ProbeSpec:
     topics: tuple[str, ...] = ("python", "confinement", "limits")
 
 
-KINDS: dict[str, type] = {"backup": BackupSpec, "check": CheckSpec, "probe": ProbeSpec}
+@dataclass(frozen=True)
+class EvaluateSpec:
+    """Evaluate a monitor: look at an endpoint's captured requests from `window_start` up to, not
+    including, `window_end` (ISO 8601), against its releases' training references.
+
+    `endpoint` is a uuid; `releases` a list of {"uuid", "slug", "version" (the model version's
+    uuid)}; `definition` a MonitorDocument.
+    """
+
+    endpoint: str
+    definition: Mapping[str, Any]
+    window_start: str
+    window_end: str
+    releases: Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class FindRequestSpec:
+    """Find one captured request by its id among those of `endpoints` (uuids), newest first."""
+
+    request_id: str
+    endpoints: Sequence[str]
+
+
+@dataclass(frozen=True)
+class RegisterSpec:
+    """Make a model version's package of a run's artifacts.
+
+    `version`: its UUID. `artifacts`: the run's folder, absolute. `files`: the paths in it that
+    count, each with the SHA-256 the run left.
+    """
+
+    version: str
+    artifacts: str
+    files: Mapping[str, str]
+
+
+KINDS: dict[str, type] = {
+    "backup": BackupSpec,
+    "check": CheckSpec,
+    "probe": ProbeSpec,
+    "register": RegisterSpec,
+    "evaluate": EvaluateSpec,
+    "find_request": FindRequestSpec,
+}
 
 
 # The documents that specs carry as their `definition`: engines declare every field of these too.
-DOCUMENTS: dict[str, type[Document]] = {}
+DOCUMENTS: dict[str, type[Document]] = {"evaluate": MonitorDocument}
 
 
 def field_names(kind: str) -> frozenset[str]:

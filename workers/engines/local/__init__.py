@@ -1,6 +1,9 @@
 """The local engine: jobs as confined processes of this machine."""
 
-from workers.engines.base import HONOURED, EngineInfo, JobSupport
+from workers.engines.base import HONOURED, EngineInfo, FieldSupport, JobSupport, Support
+
+# What the portal itself reads of a definition; the engine is told the outcome.
+NOTED = FieldSupport(Support.HONOURS, "by the portal, which tells the engine the outcome")
 
 INFO = EngineInfo(
     name="local",
@@ -15,6 +18,35 @@ INFO = EngineInfo(
         ),
         "probe": JobSupport(
             "workers.engines.local.kinds:Probes", {"topics": HONOURED}, is_interactive=True
+        ),
+        "register": JobSupport(
+            "workers.engines.local.conversions:RegisterJobs",
+            {"version": HONOURED, "artifacts": HONOURED, "files": HONOURED},
+        ),
+        "evaluate": JobSupport(
+            "workers.engines.local.evaluations:EvaluateJobs",
+            {
+                "endpoint": HONOURED,
+                "window_start": HONOURED,
+                "window_end": HONOURED,
+                "releases": HONOURED,
+                "definition": HONOURED,
+                "definition.endpoint": NOTED,
+                "definition.description": NOTED,
+                "definition.release": NOTED,
+                "definition.window": NOTED,
+                "definition.min_rows": HONOURED,
+                "definition.signals": HONOURED,
+                "definition.signals[].signal": HONOURED,
+                "definition.signals[].columns": HONOURED,
+                "definition.signals[].threshold": HONOURED,
+                "definition.signals[].direction": HONOURED,
+            },
+        ),
+        "find_request": JobSupport(
+            "workers.engines.local.evaluations:FindRequests",
+            {"request_id": HONOURED, "endpoints": HONOURED},
+            is_interactive=True,
         ),
     },
     check_path="workers.engines.local.health:check",
