@@ -10,6 +10,7 @@ from typing import Any
 
 from runtime.documents.base import Document, field_paths
 from runtime.documents.monitor import MonitorDocument
+from runtime.documents.training import TrainingDocument
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,25 @@ class RegisterSpec:
     files: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class TrainSpec:
+    """Train one model by a `TrainingDocument`, all defaults filled in.
+
+    `run`: the run's UUID, whose folder under `var/artifacts` is filled. `path`, `number`: the
+    dataset's Delta table and the pinned version of it.
+    """
+
+    run: str
+    path: str
+    number: int
+    definition: Mapping[str, Any]
+
+
 KINDS: dict[str, type] = {
     "backup": BackupSpec,
     "check": CheckSpec,
     "probe": ProbeSpec,
+    "train": TrainSpec,
     "register": RegisterSpec,
     "evaluate": EvaluateSpec,
     "find_request": FindRequestSpec,
@@ -87,7 +103,7 @@ KINDS: dict[str, type] = {
 
 
 # The documents that specs carry as their `definition`: engines declare every field of these too.
-DOCUMENTS: dict[str, type[Document]] = {"evaluate": MonitorDocument}
+DOCUMENTS: dict[str, type[Document]] = {"evaluate": MonitorDocument, "train": TrainingDocument}
 
 
 def field_names(kind: str) -> frozenset[str]:

@@ -4,6 +4,7 @@ from workers.engines.base import HONOURED, EngineInfo, FieldSupport, JobSupport,
 
 # What the portal itself reads of a definition; the engine is told the outcome.
 NOTED = FieldSupport(Support.HONOURS, "by the portal, which tells the engine the outcome")
+UP_TO_CORES = FieldSupport(Support.APPROXIMATES, "at most the cores this machine grants")
 
 INFO = EngineInfo(
     name="local",
@@ -18,6 +19,48 @@ INFO = EngineInfo(
         ),
         "probe": JobSupport(
             "workers.engines.local.kinds:Probes", {"topics": HONOURED}, is_interactive=True
+        ),
+        "train": JobSupport(
+            "workers.engines.local.trainings:TrainJobs",
+            {
+                "definition": HONOURED,
+                "definition.algorithm": HONOURED,
+                "definition.allow_leakage": HONOURED,
+                "definition.baselines": HONOURED,
+                "definition.dataset": NOTED,
+                "definition.features": HONOURED,
+                "definition.keys": HONOURED,
+                "definition.kinds": HONOURED,
+                "definition.max_rows": HONOURED,
+                "definition.metric": NOTED,
+                "definition.positive": HONOURED,
+                "definition.seed": HONOURED,
+                "definition.settings": HONOURED,
+                "definition.split": HONOURED,
+                "definition.split.kfold.by": HONOURED,
+                "definition.split.kfold.k": HONOURED,
+                "definition.split.kfold.seed": HONOURED,
+                "definition.split.random.by": HONOURED,
+                "definition.split.random.fractions": HONOURED,
+                "definition.split.random.fractions.test": HONOURED,
+                "definition.split.random.fractions.train": HONOURED,
+                "definition.split.random.fractions.validation": HONOURED,
+                "definition.split.random.seed": HONOURED,
+                "definition.split.random.stratify": HONOURED,
+                "definition.split.time.by": HONOURED,
+                "definition.split.time.column": HONOURED,
+                "definition.split.time.gap": HONOURED,
+                "definition.split.time.test_from": HONOURED,
+                "definition.split.time.train_until": HONOURED,
+                "definition.split.time.validation_until": HONOURED,
+                "definition.target": HONOURED,
+                "definition.task": HONOURED,
+                "definition.threads": UP_TO_CORES,
+                "definition.version": NOTED,
+                "number": HONOURED,
+                "path": HONOURED,
+                "run": HONOURED,
+            },
         ),
         "register": JobSupport(
             "workers.engines.local.conversions:RegisterJobs",

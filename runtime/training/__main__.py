@@ -1,0 +1,15 @@
+"""Entry point, run as a file: `python -I runtime/training/__main__.py`, in the job's `work`."""
+
+import sys
+from types import ModuleType
+
+if __name__ == "__main__":
+    # The confined process may read `runtime` but not list the folder it lies in, where Python
+    # would look for it; so say where it is.
+    package = ModuleType("runtime")
+    package.__path__ = [__file__.rsplit("/", 2)[0]]
+    sys.modules["runtime"] = package
+    from runtime.job import run
+    from runtime.training.job import train
+
+    sys.exit(run(train))
