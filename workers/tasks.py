@@ -20,6 +20,7 @@ from django.utils import timezone
 from apps.core.requests import set_request_id
 from apps.jobs import dispatch, services
 from apps.jobs.models import Job, State
+from apps.monitoring.services import finish_evaluation
 from apps.overview.services import finish_backup
 from apps.targets.models import Desired, Target
 from apps.targets.services import (
@@ -40,7 +41,10 @@ from workers.engines.base import (
 log = logging.getLogger(__name__)
 
 # What the stages above jobs do when a job of theirs has ended, in the transaction that ends it.
-ON_FINISH: dict[str, Callable[[Job], None]] = {"backup": finish_backup}
+ON_FINISH: dict[str, Callable[[Job], None]] = {
+    "backup": finish_backup,
+    "evaluate": finish_evaluation,
+}
 
 BUGS_FORGIVEN = 5
 PAUSED_LOOK_SECONDS = 5.0

@@ -166,10 +166,12 @@ def _traffic_line(line: str) -> dict[str, Any] | None:
         said = json.loads(line)
         minute = dt.datetime.fromisoformat(said["minute"])
         minute = minute if minute.tzinfo else minute.replace(tzinfo=dt.UTC)
+        errors = {str(code): int(n) for code, n in (said.get("errors") or {}).items()}
         return {
             "minute": minute,
-            "requests": int(said["requests"]),
-            "errors": {str(code): int(n) for code, n in (said.get("errors") or {}).items()},
+            # The server counts what it answered and what it refused apart.
+            "requests": int(said["requests"]) + sum(errors.values()),
+            "errors": errors,
             "latency": [int(n) for n in said.get("latency_log2_us") or ()],
         }
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -209,7 +209,7 @@ def latency_ms(tallies: Sequence[Tally], bucket: int | None = None) -> dict[str,
         return {"n": 0, "p50": None, "p95": None, "p99": None, "is_approximate": False}
     summed = np.cumsum(classes)
     ranks = {
-        p: float(2 ** (int(np.searchsorted(summed, math.ceil(p / 100 * n))) + 1)) / 1_000
+        p: float(2 ** int(np.searchsorted(summed, math.ceil(p / 100 * n)))) / 1_000
         for p in (50, 95, 99)
     }
     return {"n": n, **_named(ranks), "is_approximate": True}

@@ -1,0 +1,1 @@
+"""Drift: histograms and distances."""
