@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -56,8 +56,10 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def visible_to(self, user: User) -> "JobQuerySet":
         """Jobs of the user's projects; those of no project are for site admins."""
-        mine = Member.objects.filter(user_id=user.pk).values("project_id")
-        seen = Q(project_id__in=mine)
+        # EXISTS, not IN: so lists are read along `job_recent` and end with the page; from an IN,
+        # SQLite gathers and sorts every job there is.
+        mine = Member.objects.filter(user_id=user.pk, project_id=OuterRef("project_id"))
+        seen = Q(Exists(mine))
         if user.is_site_admin:
             seen |= Q(project__isnull=True)
         return self.filter(seen, is_ephemeral=False)
