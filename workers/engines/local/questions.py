@@ -80,7 +80,7 @@ class Questions(ABC):
     def poll_many(self, external_ids: Sequence[str]) -> dict[str, Observation]:
         return {each: self.poll(each) for each in external_ids}
 
-    def cancel(self, external_id: str) -> None:
+    def cancel(self, external_id: str) -> None:  # noqa: B027
         """Nothing to stop: a question ends with its own deadline."""
 
     def logs(self, external_id: str, cursor: str) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""Pipelines: documents checked, compiled to DuckDB's SQL, run and explained."""
