@@ -1,0 +1,87 @@
+"""Captured rows as Parquet segments: `<release>/dt=…/hr=…/<segment>.parquet`, there whole or not at
+all."""
+
+import datetime as dt
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from runtime.serving.ring import Policy, Record
+
+HOUR_US = 3_600_000_000
+
+
+def write_segments(folder: str, name: str, policy: Policy, records: Sequence[Record]) -> int:
+    """Write the records below a release's folder, a segment for each hour; returns the bytes.
+
+    Each is written beside its place and renamed into it. Raise OSError, with nothing left, when
+    the disk will not take it.
+    """
+    total = 0
+    for number, (hour, group) in enumerate(_by_hour(records)):
+        moment = dt.datetime.fromtimestamp(hour * 3600, dt.UTC)
+        place = os.path.join(folder, f"dt={moment:%Y-%m-%d}", f"hr={moment:%H}")
+        os.makedirs(place, mode=0o700, exist_ok=True)
+        total += _write(os.path.join(place, f"{name}-{number}.parquet"), policy, group)
+    return total
+
+
+def _by_hour(records: Sequence[Record]) -> Iterator[tuple[int, Sequence[Record]]]:
+    hours: dict[int, list[Record]] = {}
+    for record in records:
+        hours.setdefault(record.at // HOUR_US, []).append(record)
+    yield from hours.items()
+
+
+def _write(path: str, policy: Policy, records: Sequence[Record]) -> int:
+    import pyarrow.parquet
+
+    draft = f"{path}.draft"
+    try:
+        pyarrow.parquet.write_table(
+            make_table(policy, records), draft, compression="zstd", use_dictionary=["label"]
+        )
+        size = os.path.getsize(draft)
+        os.rename(draft, path)
+    except BaseException:
+        if os.path.exists(draft):
+            os.unlink(draft)
+        raise
+    return size
+
+
+def make_table(policy: Policy, records: Sequence[Record]) -> Any:
+    """The records as an Arrow table: what identifies a row, its columns, what was answered."""
+    import pyarrow as pa
+
+    own = list(zip(*records, strict=True))
+    values = list(zip(*own[3], strict=True)) if policy.names else []
+    columns = {
+        "request_id": pa.array(own[0], pa.string()),
+        "row": pa.array(own[1], pa.int32()),
+        "at": pa.array(own[2], pa.timestamp("us", tz="UTC")),
+        **{
+            name: _column(each, kind)
+            for name, kind, each in zip(policy.names, policy.types, values, strict=True)
+            if name not in RESERVED
+        },
+        "prediction": pa.array(own[4], pa.float64()),
+        "label": pa.array(own[5], pa.string()),
+        "latency_us": pa.array(own[6], pa.int32()),
+    }
+    return pa.table(columns)
+
+
+RESERVED = frozenset({"request_id", "row", "at", "prediction", "label", "latency_us"})
+
+
+def _column(values: Sequence[Any], kind: str) -> Any:
+    import pyarrow as pa
+
+    cast = {"double": float, "int64": int, "bool": bool, "string": str}[kind]
+    kinds = {"double": pa.float64(), "int64": pa.int64(), "bool": pa.bool_(), "string": pa.string()}
+    try:
+        return pa.array(values, kinds[kind])
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        # Such as 3.0 for a whole number, or a whole number too large to be one in a double.
+        return pa.array([None if v is None else cast(v) for v in values], kinds[kind])
