@@ -5,14 +5,16 @@ from rest_framework.routers import SimpleRouter
 
 from apps.accounts import api as accounts
 from apps.core.reference import SchemaViewSet, docs
+from apps.experiments import api as experiments
 from apps.jobs import api as jobs
+from apps.monitoring import api as monitoring
 from apps.notify import api as notify
 from apps.overview import api as overview
 from apps.projects import api as projects
 from apps.targets import api as targets
 
 router = SimpleRouter()
-for resource in (accounts, projects, notify, targets, jobs, overview):
+for resource in (accounts, projects, notify, targets, jobs, experiments, monitoring, overview):
     resource.register(router)
 
 me = accounts.MeViewSet.as_view({"get": "retrieve", "patch": "partial_update"})

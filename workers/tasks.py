@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.core.requests import set_request_id
+from apps.experiments.finishing import finish_run
 from apps.jobs import dispatch, services
 from apps.jobs.models import Job, State
 from apps.monitoring.services import finish_evaluation
@@ -44,6 +45,7 @@ log = logging.getLogger(__name__)
 ON_FINISH: dict[str, Callable[[Job], None]] = {
     "backup": finish_backup,
     "evaluate": finish_evaluation,
+    "train": finish_run,
 }
 
 BUGS_FORGIVEN = 5

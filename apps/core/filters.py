@@ -61,11 +61,25 @@ class FilterField:
 
     `choices` are the values a "choice" field knows. Numbers carry their unit in the field's name.
     A "bool" is never null, and may stand for a lookup such as `finished_at__isnull`.
+
+    Where a row has many values, such as a run its metrics, the field is listed as `metrics.*`:
+    `family` makes the field of what follows the dot, whose `within` turns a condition on such a
+    value's row into one on the list's row. A row without the value is one where it is null.
     """
 
     kind: Kind
     path: str
     choices: tuple[str, ...] = ()
+    family: Callable[[str], "FilterField"] | None = None
+    within: Callable[[Q], Q] | None = None
+
+    def where(self, lookup: str, value: Any) -> Q:
+        """The condition that the lookup, such as `__gt`, holds for the value."""
+        condition = Q(**{f"{self.path}{lookup}": value})
+        return self.within(condition) if self.within else condition
+
+    def is_null(self) -> Q:
+        return ~self.within(Q()) if self.within else Q(**{f"{self.path}__isnull": True})
 
 
 @dataclass(frozen=True)
@@ -191,7 +205,12 @@ class _Parser:
         token = self._next
         if token.kind != "word":
             raise self._error(f"Expected a field, not {token}")
-        if token.value not in self.fields:
+        prefix, dot, rest = token.value.partition(".")
+        many = self.fields.get(f"{prefix}.*")
+        if many is not None and many.family is not None and dot and rest:
+            self._take()
+            return many.family(rest)
+        if token.value not in self.fields or token.value.endswith(".*"):
             near = difflib.get_close_matches(token.value, self.fields, 1)
             hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(self.fields)}."
             raise self._error(f"Unknown field “{token.value}”. {hint}")
@@ -206,7 +225,7 @@ class _Parser:
         if not self._next.is_word("null"):
             raise self._error(f"Expected “null”, not {self._next}")
         self._take()
-        return Q(**{f"{field.path}__isnull": not is_not})
+        return ~field.is_null() if is_not else field.is_null()
 
     def _in(self, field: FilterField) -> Q:
         is_not = self._take().is_word("not")
@@ -220,7 +239,7 @@ class _Parser:
             self._take()
             values.append(self._value(field))
         self._expect(")")
-        condition = Q(**{f"{field.path}__in": values})
+        condition = field.where("__in", values)
         return ~condition if is_not else condition
 
     def _value(self, field: FilterField) -> Any:
@@ -237,9 +256,9 @@ class _Parser:
 
 def _compare(field: FilterField, sign: str, value: Any) -> Q:
     if sign == "!=":
-        return ~Q(**{field.path: value})
+        return ~field.where("", value)
     suffix = "__icontains" if sign == "~" else f"__{ORDER[sign]}" if sign in ORDER else ""
-    return Q(**{f"{field.path}{suffix}": value})
+    return field.where(suffix, value)
 
 
 def _read_choice(text: str, field: FilterField) -> str:
