@@ -5,11 +5,12 @@ field) and to what runs inside the job (which reads it).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from runtime.documents.base import Document, field_paths
 from runtime.documents.monitor import MonitorDocument
+from runtime.documents.source import SourceDocument
 from runtime.documents.training import TrainingDocument
 
 
@@ -65,6 +66,52 @@ class FindRequestSpec:
 
 
 @dataclass(frozen=True)
+class IngestSpec:
+    """Read a source and write what it holds as the next version of a dataset.
+
+    `definition` is a SourceDocument. `path`: the upload, folder or database file, resolved, "" for
+    a server; `name` what the upload is called. `secret` names the source's secret, "" where it has
+    none. `allowed_hosts`: private hosts the site allows. `dataset` is a uuid, `dataset_slug` its
+    name in the outputs, `table` the Delta table's folder, `columns` those of its last version;
+    `schema_change` "refuse" or "accept": what to do when they are others now.
+    """
+
+    definition: Mapping[str, Any]
+    dataset: str
+    dataset_slug: str
+    table: str
+    path: str = ""
+    name: str = ""
+    secret: str = ""
+    allowed_hosts: Sequence[str] = ()
+    columns: Sequence[Mapping[str, str]] = ()
+    schema_change: str = "refuse"
+
+
+@dataclass(frozen=True)
+class PreviewSourceSpec:
+    """Look at a source: its columns and first `rows` rows. The rest is as in `IngestSpec`."""
+
+    definition: Mapping[str, Any]
+    path: str = ""
+    name: str = ""
+    secret: str = ""
+    allowed_hosts: Sequence[str] = ()
+    rows: int = 20
+
+
+@dataclass(frozen=True)
+class ReadRowsSpec:
+    """Read up to `limit` rows of version `number` of the Delta table at `path`; `where` maps
+    columns to the values they must have, as texts ("" is null)."""
+
+    path: str
+    number: int
+    limit: int = 20
+    where: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class RegisterSpec:
     """Make a model version's package of a run's artifacts.
 
@@ -99,16 +146,24 @@ KINDS: dict[str, type] = {
     "register": RegisterSpec,
     "evaluate": EvaluateSpec,
     "find_request": FindRequestSpec,
+    "ingest": IngestSpec,
+    "preview_source": PreviewSourceSpec,
+    "read_rows": ReadRowsSpec,
 }
 
 
 # The documents that specs carry as their `definition`: engines declare every field of these too.
-DOCUMENTS: dict[str, type[Document]] = {"evaluate": MonitorDocument, "train": TrainingDocument}
+DOCUMENTS: dict[str, type[Document]] = {
+    "ingest": SourceDocument,
+    "preview_source": SourceDocument,
+    "evaluate": MonitorDocument,
+    "train": TrainingDocument,
+}
 
 
 def field_names(kind: str) -> frozenset[str]:
     """The fields a spec of this kind may have."""
-    return frozenset(field.name for field in fields(KINDS[kind]))
+    return frozenset(each.name for each in fields(KINDS[kind]))
 
 
 def document_fields(kind: str) -> frozenset[str]:

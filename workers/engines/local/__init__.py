@@ -1,6 +1,7 @@
 """The local engine: jobs as confined processes of this machine."""
 
 from workers.engines.base import HONOURED, EngineInfo, FieldSupport, JobSupport, Support
+from workers.engines.local.source_card import SOURCE_JOBS
 
 # What the portal itself reads of a definition; the engine is told the outcome.
 NOTED = FieldSupport(Support.HONOURS, "by the portal, which tells the engine the outcome")
@@ -91,6 +92,7 @@ INFO = EngineInfo(
             {"request_id": HONOURED, "endpoints": HONOURED},
             is_interactive=True,
         ),
+        **SOURCE_JOBS,
     },
     check_path="workers.engines.local.health:check",
     options={"accepts_unconfined": "who accepted that jobs run here without Landlock, and when"},
