@@ -11,10 +11,21 @@ from apps.monitoring import api as monitoring
 from apps.notify import api as notify
 from apps.overview import api as overview
 from apps.projects import api as projects
+from apps.registry import api as registry
 from apps.targets import api as targets
 
 router = SimpleRouter()
-for resource in (accounts, projects, notify, targets, jobs, experiments, monitoring, overview):
+for resource in (
+    accounts,
+    projects,
+    notify,
+    targets,
+    jobs,
+    experiments,
+    registry,
+    monitoring,
+    overview,
+):
     resource.register(router)
 
 me = accounts.MeViewSet.as_view({"get": "retrieve", "patch": "partial_update"})

@@ -23,6 +23,7 @@ from apps.jobs import dispatch, services
 from apps.jobs.models import Job, State
 from apps.monitoring.services import finish_evaluation
 from apps.overview.services import finish_backup
+from apps.registry.services import finish_registration
 from apps.targets.models import Desired, Target
 from apps.targets.services import (
     claim_check,
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 ON_FINISH: dict[str, Callable[[Job], None]] = {
     "backup": finish_backup,
     "evaluate": finish_evaluation,
+    "register": finish_registration,
     "train": finish_run,
 }
 

@@ -9,8 +9,9 @@ RUNTIME = __file__.rsplit("/", 2)[0]
 def find_runtime() -> None:
     """Make `runtime` importable by its own path. The folder above must not be listed when
     confined, and the path finder finds nothing in a folder it cannot list."""
-    place = {"submodule_search_locations": [RUNTIME]}
-    spec = importlib.util.spec_from_file_location("runtime", f"{RUNTIME}/__init__.py", **place)
+    spec = importlib.util.spec_from_file_location(
+        "runtime", f"{RUNTIME}/__init__.py", submodule_search_locations=[RUNTIME]
+    )
     if spec is None or spec.loader is None:
         raise ImportError(f"no runtime in {RUNTIME}")
     module = importlib.util.module_from_spec(spec)

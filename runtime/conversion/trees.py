@@ -146,7 +146,8 @@ def _add_predictor(forest: Forest, predictor: Any, target: int, columns: _Column
     }
     for number in np.flatnonzero(is_category).tolist():
         _spell_out(table, number, nodes[number], predictor.raw_left_cat_bitsets, columns)
-    forest.add_tree(**{k: v if k == "modes" else np.asarray(v) for k, v in table.items()})
+    modes = table.pop("modes")
+    forest.add_tree(**{name: np.asarray(each) for name, each in table.items()}, modes=modes)
     leaves = np.flatnonzero(is_leaf)
     forest.add_leaves(leaves, target, nodes["value"][leaves])
 

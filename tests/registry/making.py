@@ -4,17 +4,18 @@
 """
 
 import json
-import os
+import pickle
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NAMES = ["spend", "visits", "age"]
 CATEGORIES = ["old", "young"]
 
 
-def make_rows(rows, seed=0):
+def make_rows(rows: int, seed: int = 0) -> tuple[Any, Any]:
     draw = np.random.default_rng(seed)
     matrix = np.column_stack(
         [draw.normal(size=rows), draw.integers(0, 9, rows), draw.integers(-1, 2, rows)]
@@ -24,7 +25,7 @@ def make_rows(rows, seed=0):
     return matrix, (score + draw.normal(size=rows) > 0.5).astype(int)
 
 
-def make_model(name, matrix, target):
+def make_model(name: str, matrix: Any, target: Any) -> Any:
     import lightgbm
     from sklearn.dummy import DummyClassifier
     from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -38,7 +39,7 @@ def make_model(name, matrix, target):
         model[-1].coef_ = np.array([[1.0, 1e6 / 3, 0.0]])
         model[-1].intercept_ = np.array([-4e6 / 3])
         return model
-    models = {
+    models: dict[str, Any] = {
         "prior": DummyClassifier(strategy="prior"),
         "logistic": make_pipeline(SimpleImputer(), LogisticRegression()),
         "forest": make_pipeline(SimpleImputer(), RandomForestClassifier(20, random_state=0)),
@@ -50,7 +51,7 @@ def make_model(name, matrix, target):
     return models[name].fit(matrix, target)
 
 
-def write_validation(path, matrix, target):
+def write_validation(path: Path, matrix: Any, target: Any) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -74,14 +75,11 @@ SIGNATURE = {
 }
 
 
-def main(folder, algorithm, rows):
-    import joblib
-
-    os.makedirs(os.path.join(folder, "model"), exist_ok=True)
-    matrix, target = make_rows(5_000)
-    model = make_model(algorithm, matrix, target)
-    joblib.dump(model, os.path.join(folder, "model", "native.pkl"))
-    write_validation(os.path.join(folder, "model", "validation.parquet"), *make_rows(rows, 1))
+def main(folder: Path, algorithm: str, rows: int) -> None:
+    (folder / "model").mkdir(parents=True, exist_ok=True)
+    model = make_model(algorithm, *make_rows(5_000))
+    (folder / "model" / "native.pkl").write_bytes(pickle.dumps(model))
+    write_validation(folder / "model" / "validation.parquet", *make_rows(rows, 1))
     written = {
         "model/signature.json": SIGNATURE,
         "model/input_example.json": [{"spend": 1.5, "visits": 2, "age": "old"}],
@@ -89,9 +87,8 @@ def main(folder, algorithm, rows):
         "packages.json": {"numpy": np.__version__},
     }
     for name, value in written.items():
-        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
-            json.dump(value, file)
+        (folder / name).write_text(json.dumps(value))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
