@@ -10,6 +10,7 @@ from apps.jobs import api as jobs
 from apps.monitoring import api as monitoring
 from apps.notify import api as notify
 from apps.overview import api as overview
+from apps.overview import trace_api
 from apps.projects import api as projects
 from apps.registry import api as registry
 from apps.targets import api as targets
@@ -31,6 +32,7 @@ for resource in (
 me = accounts.MeViewSet.as_view({"get": "retrieve", "patch": "partial_update"})
 urlpatterns = [
     path("me/", me, name="me"),
+    path("", include(trace_api.urlpatterns)),
     path("", include(router.urls)),
     path("schema/", SchemaViewSet.as_view({"get": "retrieve"}), name="schema"),
     path("docs/", docs, name="docs"),
