@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from runtime.documents.base import Document, field_paths
+from runtime.documents.endpoint import EndpointDocument
 from runtime.documents.monitor import MonitorDocument
 from runtime.documents.source import SourceDocument
 from runtime.documents.training import TrainingDocument
@@ -39,6 +40,21 @@ class ProbeSpec:
     """Ask a warm, confined process what it is and what it may do. Nothing to set but the topics."""
 
     topics: tuple[str, ...] = ("python", "confinement", "limits")
+
+
+@dataclass(frozen=True)
+class DeploySpec:
+    """Have the scoring server serve `snapshot`, the routes of all endpoints, numbered `number`.
+
+    `endpoint`: the uuid of the one that changed; `definition` is its EndpointDocument. `seconds`:
+    how long the server may take to say that it serves it.
+    """
+
+    endpoint: str
+    number: int
+    snapshot: Mapping[str, Any]
+    definition: Mapping[str, Any]
+    seconds: int = 60
 
 
 @dataclass(frozen=True)
@@ -141,6 +157,7 @@ class TrainSpec:
 KINDS: dict[str, type] = {
     "backup": BackupSpec,
     "check": CheckSpec,
+    "deploy": DeploySpec,
     "probe": ProbeSpec,
     "train": TrainSpec,
     "register": RegisterSpec,
@@ -154,11 +171,15 @@ KINDS: dict[str, type] = {
 
 # The documents that specs carry as their `definition`: engines declare every field of these too.
 DOCUMENTS: dict[str, type[Document]] = {
+    "deploy": EndpointDocument,
     "ingest": SourceDocument,
     "preview_source": SourceDocument,
     "evaluate": MonitorDocument,
     "train": TrainingDocument,
 }
+
+# Fields of specs that concern more than the job's own project: people are not shown them.
+UNSHOWN: dict[str, frozenset[str]] = {"deploy": frozenset({"snapshot"})}
 
 
 def field_names(kind: str) -> frozenset[str]:

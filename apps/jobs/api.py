@@ -59,7 +59,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "state": instance.state,
             "message": instance.message,
             "reachable": instance.reachable,
-            "spec": instance.spec,
+            "spec": instance.shown_spec,
             "outputs": instance.outputs,
             "created_by": str(created_by) if created_by else None,
             "created_at": instance.created_at,

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -12,6 +12,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.projects.models import Member, Project, Role
 from apps.targets.models import Target
+from runtime.definitions import UNSHOWN
 
 
 class State(models.TextChoices):
@@ -145,6 +146,12 @@ class Job(models.Model):
     @property
     def is_final(self) -> bool:
         return State(self.state).is_final
+
+    @property
+    def shown_spec(self) -> dict[str, Any]:
+        """The spec as people who see the job may see it."""
+        unshown = UNSHOWN.get(self.kind, frozenset())
+        return {name: value for name, value in self.spec.items() if name not in unshown}
 
 
 class JobEvent(models.Model):

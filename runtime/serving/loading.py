@@ -59,10 +59,10 @@ class Loader:
                 made.append(release)
                 releases[spec.uuid] = release
         self.failed, before = failed, self.failed
-        if not is_lenient and (text := _refusal(snapshot, failed, before)):
+        if not is_lenient and (refusal := _refusal(snapshot, failed, before)):
             for release in made:
                 close(release)
-            raise SnapshotError(text)
+            raise refusal
         endpoints = [Endpoint(spec, releases) for spec in snapshot.endpoints]
         return make_table(snapshot.number, endpoints, releases)
 
@@ -120,12 +120,15 @@ async def _check_native(native: NativePredictor, package: Package, encoder: Enco
     check_output(package, raw, len(matrix))
 
 
-def _refusal(snapshot: Snapshot, failed: Mapping[str, str], before: Mapping[str, str]) -> str:
+def _refusal(
+    snapshot: Snapshot, failed: Mapping[str, str], before: Mapping[str, str]
+) -> SnapshotError | None:
     for endpoint in snapshot.endpoints:
         for spec in endpoint.releases:
             if spec.weight and spec.uuid in failed and spec.uuid not in before:
-                return f"Release {spec.slug} of {endpoint.path}: {failed[spec.uuid]}"
-    return ""
+                text = f"Release {spec.slug} of {endpoint.path}: {failed[spec.uuid]}"
+                return SnapshotError(text, endpoint=endpoint.uuid)
+    return None
 
 
 def close(release: Release) -> None:

@@ -12,7 +12,11 @@ POLICIES = ("keep", "hash", "drop")
 
 
 class SnapshotError(Exception):
-    """The snapshot cannot be served. The message says why."""
+    """The snapshot cannot be served. The message says why; `endpoint`, the uuid, where."""
+
+    def __init__(self, message: str, *, endpoint: str = "") -> None:
+        super().__init__(message)
+        self.endpoint = endpoint
 
 
 @dataclass(frozen=True)

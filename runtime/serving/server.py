@@ -88,7 +88,7 @@ class Server:
             snapshot, self._looked_at = self._read()
         except SnapshotError as error:
             log.error("the snapshot is refused: %s", error)
-            self._refused = {"number": None, "message": str(error)}
+            self._refused = {"number": None, "message": str(error), "endpoint": error.endpoint}
             snapshot = None
         if snapshot is None:
             try:
@@ -127,12 +127,14 @@ class Server:
             table = await self.loader.make(snapshot, self.router.table, is_lenient=False)
         except SnapshotError as error:
             log.error("snapshot %s is refused: %s", number, error)
-            self._refused = {"number": number, "message": str(error)}
+            told = {"message": str(error), "endpoint": error.endpoint}
+            self._refused = {"number": number, **told}
             return
         except Exception as error:
             # A bug while loading must not end the serving of what is good.
             log.exception("snapshot %s could not be applied", number)
-            self._refused = {"number": number, "message": f"It could not be applied: {error}"}
+            text = f"It could not be applied: {error}"
+            self._refused = {"number": number, "message": text, "endpoint": ""}
             return
         self._refused = None
         self._swap(table)

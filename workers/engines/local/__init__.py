@@ -1,6 +1,7 @@
 """The local engine: jobs as confined processes of this machine."""
 
 from workers.engines.base import HONOURED, EngineInfo, FieldSupport, JobSupport, Support
+from workers.engines.local.route_card import ROUTE_JOBS
 from workers.engines.local.source_card import SOURCE_JOBS
 
 # What the portal itself reads of a definition; the engine is told the outcome.
@@ -93,6 +94,7 @@ INFO = EngineInfo(
             is_interactive=True,
         ),
         **SOURCE_JOBS,
+        **ROUTE_JOBS,
     },
     check_path="workers.engines.local.health:check",
     options={"accepts_unconfined": "who accepted that jobs run here without Landlock, and when"},
