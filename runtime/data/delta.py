@@ -128,6 +128,12 @@ def table_schema(table: DeltaTable) -> pa.Schema:
     return _plain(pa.schema(table.schema().to_arrow()))
 
 
+def current_schema(path: str) -> pa.Schema | None:
+    """The columns of the table as it is now; None where there is none yet."""
+    table = _open(path)
+    return None if table is None else table_schema(table)
+
+
 def columns_of(schema: pa.Schema) -> list[dict[str, str]]:
     """Names and Arrow type names, as a DatasetVersion keeps them."""
     return [{"name": field.name, "type": str(field.type)} for field in schema]
