@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from apps.accounts import api as accounts
 from apps.core.reference import SchemaViewSet, docs
+from apps.deployments import api as deployments
 from apps.experiments import api as experiments
 from apps.jobs import api as jobs
 from apps.monitoring import api as monitoring
@@ -24,6 +25,7 @@ for resource in (
     jobs,
     experiments,
     registry,
+    deployments,
     monitoring,
     overview,
 ):

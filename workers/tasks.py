@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from celery import shared_task
@@ -18,12 +18,15 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.core.requests import set_request_id
+from apps.deployments.routing import finish_route_change
 from apps.experiments.finishing import finish_run
 from apps.jobs import dispatch, services
 from apps.jobs.models import Job, State
 from apps.monitoring.services import finish_evaluation
 from apps.overview.services import finish_backup
 from apps.registry.services import finish_registration
+from apps.sources.services import finish_ingest, resolve_secret
+from apps.sources.sources import SECRET_PREFIX
 from apps.targets.models import Desired, Target
 from apps.targets.services import (
     claim_check,
@@ -45,7 +48,9 @@ log = logging.getLogger(__name__)
 # What the stages above jobs do when a job of theirs has ended, in the transaction that ends it.
 ON_FINISH: dict[str, Callable[[Job], None]] = {
     "backup": finish_backup,
+    "deploy": finish_route_change,
     "evaluate": finish_evaluation,
+    "ingest": finish_ingest,
     "register": finish_registration,
     "train": finish_run,
 }
@@ -281,7 +286,21 @@ def _lease_kept(job: Job) -> Iterator[None]:
 
 
 def _open(job: Job) -> JobEngine:
-    return open_engine(engine_info(job.target), job.kind, engine_context(job.target))
+    context = replace(engine_context(job.target), secrets=_secrets(job))
+    return open_engine(engine_info(job.target), job.kind, context)
+
+
+def _secrets(job: Job) -> dict[str, str]:
+    """The secret that the job's spec names. One that is gone is left out: what runs goes on, and
+    the engine refuses to start what needs it."""
+    reference = str(job.spec.get("secret") or "")
+    if not reference.startswith(SECRET_PREFIX):
+        return {}
+    try:
+        return {reference: resolve_secret(reference, job.project)}
+    except ValueError as error:
+        log.info("job %s names a secret that cannot be had: %s", job.pk, error)
+        return {}
 
 
 def sweep() -> int:

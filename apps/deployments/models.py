@@ -14,6 +14,7 @@ from apps.jobs.models import Job
 from apps.projects.models import Project
 from apps.registry.models import Model, ModelVersion
 from apps.targets.models import Target
+from runtime.documents.endpoint import EndpointDocument
 
 
 class EndpointQuerySet(models.QuerySet["Endpoint"]):
@@ -50,6 +51,16 @@ class Endpoint(models.Model):
     def __str__(self) -> str:
         return self.slug
 
+    @property
+    def document(self) -> EndpointDocument:
+        """The definition; what was saved was checked."""
+        return EndpointDocument.model_validate(self.definition)
+
+    @property
+    def address(self) -> str:
+        """Its path on the scoring server."""
+        return f"{self.project.slug}/{self.slug}"
+
 
 class ReleaseQuerySet(models.QuerySet["Release"]):
     def visible_to(self, user: User) -> "ReleaseQuerySet":
@@ -83,6 +94,11 @@ class Release(models.Model):
         return f"{self.endpoint}/{self.slug}"
 
 
+class RouteChangeQuerySet(models.QuerySet["RouteChange"]):
+    def visible_to(self, user: User) -> "RouteChangeQuerySet":
+        return self.filter(endpoint__project__in=Project.objects.visible_to(user))
+
+
 class RouteChange(models.Model):
     """One change of what an endpoint serves: a numbered snapshot of all routes, applied by `job`.
 
@@ -103,11 +119,18 @@ class RouteChange(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     applied_at = models.DateTimeField(null=True, blank=True)
 
+    objects: ClassVar[RouteChangeQuerySet] = RouteChangeQuerySet.as_manager()  # type: ignore[assignment]
+
     class Meta:
         ordering = ["-number"]
 
     def __str__(self) -> str:
         return f"{self.endpoint} change {self.number}"
+
+
+class EndpointKeyQuerySet(models.QuerySet["EndpointKey"]):
+    def visible_to(self, user: User) -> "EndpointKeyQuerySet":
+        return self.filter(endpoint__project__in=Project.objects.visible_to(user))
 
 
 class EndpointKey(models.Model):
@@ -124,6 +147,8 @@ class EndpointKey(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
     )
     created_at = models.DateTimeField(default=timezone.now)
+
+    objects: ClassVar[EndpointKeyQuerySet] = EndpointKeyQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         ordering = ["-id"]

@@ -12,8 +12,10 @@ Name = Annotated[str, Field(min_length=1, max_length=255)]
 class CapturePolicy(Document):
     """What is kept of requests and answers, for monitoring and for tracing a prediction."""
 
-    is_on: bool = Field(True, description="Keep requests at all.")
-    sample: float = Field(1.0, ge=0, le=1, description="Share of the requests that is kept.")
+    is_on: bool = Field(default=True, description="Keep requests at all.")
+    sample: float = Field(
+        default=1.0, ge=0, le=1, description="Share of the requests that is kept."
+    )
     columns: dict[Name, Literal["keep", "hash", "drop"]] = Field(
         default_factory=dict,
         max_length=5_000,
@@ -27,15 +29,21 @@ class CapturePolicy(Document):
 class RequestLimits(Document):
     """What one request, and all that wait at once, may ask for."""
 
-    rows: int = Field(1000, ge=1, le=100_000, description="Most rows in one request.")
+    rows: int = Field(default=1000, ge=1, le=100_000, description="Most rows in one request.")
     body_bytes: int = Field(
-        1_048_576, ge=1_024, le=67_108_864, description="Largest body of a request, in bytes."
+        default=1_048_576,
+        ge=1_024,
+        le=67_108_864,
+        description="Largest body of a request, in bytes.",
     )
     queue: int = Field(
-        64, ge=1, le=10_000, description="Most requests that wait for one native release."
+        default=64, ge=1, le=10_000, description="Most requests that wait for one native release."
     )
     deadline_seconds: float = Field(
-        10.0, ge=0.1, le=300, description="How long a native release may take for one answer."
+        default=10.0,
+        ge=0.1,
+        le=300,
+        description="How long a native release may take for one answer.",
     )
 
 
@@ -54,7 +62,7 @@ class EndpointDocument(Document):
         ),
     )
     sticky: Name | None = Field(
-        None,
+        default=None,
         description=(
             "A column whose value decides which release answers: equal values, the same release."
         ),
