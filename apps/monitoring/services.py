@@ -33,6 +33,8 @@ from runtime.documents.monitor import (
 )
 
 GIVE_UP_AFTER = dt.timedelta(hours=2)
+EARLIEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+LATEST = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
 
 
 @transaction.atomic
@@ -151,6 +153,9 @@ def _window(
     monitor: Monitor, start: dt.datetime | None, end: dt.datetime | None
 ) -> tuple[dt.datetime, dt.datetime]:
     end = end or timezone.now()
+    for name, time in (("window_start", start), ("window_end", end)):
+        if time is not None and not EARLIEST <= time <= LATEST:
+            raise ValidationError({name: "This lies outside the years 2000 to 2099. Correct it."})
     start = start or window_until(monitor, end)[0]
     if start >= end:
         raise ValidationError(

@@ -71,6 +71,7 @@ class Caller:
         self.credentials = world.credentials(name)
         self.path = world.path_parameters(name, self.operation.path)
         self.body = world.bodies.get(name, {})
+        self.query = world.queries.get(name, {})
         self.answers: Counter[int] = Counter()
 
     def send(self, case: AnyCase, *, is_signed_in: bool = True) -> int:
@@ -84,7 +85,8 @@ class Caller:
     def real(self) -> AnyCase:
         """The request as somebody would send it."""
         body = {"body": self.body, "media_type": "application/json"} if self.operation.body else {}
-        case: AnyCase = self.operation.Case(path_parameters=self.path, **body)
+        query = {"query": self.query} if self.query else {}
+        case: AnyCase = self.operation.Case(path_parameters=self.path, **query, **body)
         return case
 
     def any(self) -> st.SearchStrategy[AnyCase]:

@@ -1,5 +1,6 @@
 """One of everything, so that REST's addresses have something to point at."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,9 @@ from apps.overview.services import back_up_portal
 from apps.projects.models import Member, Project, Role
 from apps.projects.services import create_project_token
 from runtime.definitions import CheckSpec
+from tests.experiments.making import DEFINITION, make_told_run
 from tests.factories import make_member, make_project, make_user
+from tests.monitoring.world import definition, make_watched
 from workers.tasks import advance
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -32,7 +35,8 @@ class World:
     """A site admin who owns a project, and what lies under each address.
 
     `ids`: by resource and name in the address, or by operation where it needs another one.
-    `bodies`: a good body for each operation that takes one which no generator would guess.
+    `bodies`: a good body for each operation that takes one which no generator would guess;
+    `queries`: a good query for each that needs one.
     """
 
     person: User
@@ -41,6 +45,7 @@ class World:
     cookies: dict[str, str]
     ids: dict[str, str] = field(default_factory=dict)
     bodies: dict[str, Any] = field(default_factory=dict)
+    queries: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def credentials(self, operation: str) -> dict[str, dict[str, str]]:
         """The headers and cookies that the operation is called with."""
@@ -50,9 +55,10 @@ class World:
 
     def path_parameters(self, operation: str, path: str) -> dict[str, str]:
         """Real values for the name in an address such as `/api/v1/jobs/{id}/`."""
-        name = path.partition("{")[2].partition("}")[0]
         resource = path.split("/")[3]
-        return {name: self.ids.get(operation) or self.ids[resource]} if name else {}
+        names = re.findall(r"{(\w+)}", path)
+        found = {name: self.ids.get(operation) or self.ids[resource] for name in names[:1]}
+        return found | {name: self.ids[f"{operation}.{name}"] for name in names[1:]}
 
 
 def make_world() -> World:
@@ -74,7 +80,50 @@ def make_world() -> World:
         "target_checks_create": {"project": "world"},
         "tokens_create": token,
     }
+    _add_monitoring(world)
+    _add_experiments(world)
     return world
+
+
+def _add_experiments(world: World) -> None:
+    run = make_told_run(world.project, world.person)
+    of = {"project": "world", "experiment": run.experiment.slug}
+    world.ids |= {
+        "experiments": str(run.experiment.uuid),
+        "runs": str(run.uuid),
+        "runs_reports.name": "roc",
+    }
+    world.bodies |= {
+        "experiments_create": {"project": "world", "slug": "another"},
+        "experiments_update": {"description": "Who leaves?"},
+        "runs_create": {**of, "definition": DEFINITION},
+        "runs_update": {"tags": {"note": "second"}},
+        "runs_compare": {"runs": [str(run.uuid)]},
+    }
+    world.queries["runs_download"] = {"path": "reports/roc.json"}
+
+
+def _add_monitoring(world: World) -> None:
+    ids = make_watched(world.project)
+    world.ids |= {
+        "monitors": ids["monitor"],
+        "monitors_delete": ids["spare_monitor"],
+        "evaluations": ids["evaluation"],
+        "alerts": ids["alert"],
+    }
+    document = definition(endpoint="watched")
+    world.bodies |= {
+        "monitors_create": {"project": "world", "slug": "another", "definition": document},
+        "monitors_update": {"definition": document},
+        "monitors_evaluate": {"release": "champion"},
+    }
+    request = {"project": "world", "request_id": "seen-0"}
+    start = {"kind": "dataset_version", "id": ids["traced_version"]}
+    world.queries |= {
+        "traces_retrieve": request,
+        "traces_rows": request,
+        "lineage_retrieve": start,
+    }
 
 
 def _make_things(project: Project, person: User) -> dict[str, str]:

@@ -11,6 +11,8 @@ The test fails when an address is missing here. Bodies that matter stand in BODI
 
 from typing import Any
 
+from tests.experiments.making import DEFINITION
+
 TABLE = """
 GET    /healthz                                        200 200 200 200 200 200
 GET    /readyz                                         503 503 503 503 503 503
@@ -147,12 +149,47 @@ GET    /api/v1/jobs/{site_job}/                        401 404 404 404 404 200  
 POST   /api/v1/jobs/{site_job}/cancel/                 401 404 404 404 404 202  jobs:write=202
 POST   /api/v1/target-checks/                          401 404 403 201 201 404  jobs:write=201
 POST   /api/v1/probes/                                 401 400 400 400 400 400  jobs:write=400
+GET    /api/v1/monitors/                               401 200 200 200 200 200  read=200
+POST   /api/v1/monitors/                               401 404 403 201 201 404  monitors:write=201
+GET    /api/v1/monitors/{monitor}/                     401 404 200 200 200 404  read=200
+PATCH  /api/v1/monitors/{monitor}/                     401 404 403 200 200 404  monitors:write=200
+POST   /api/v1/monitors/{monitor}/evaluate/            401 404 403 201 201 404  monitors:write=201
+DELETE /api/v1/monitors/{spare_monitor}/               401 404 403 204 204 404  monitors:write=204
+GET    /api/v1/evaluations/                            401 200 200 200 200 200  read=200
+GET    /api/v1/evaluations/{evaluation}/               401 404 200 200 200 404  read=200
+GET    /api/v1/alerts/                                 401 200 200 200 200 200  read=200
+GET    /api/v1/alerts/{alert}/                         401 404 200 200 200 404  read=200
+GET    /api/v1/traces/                                 401 404 400 400 400 404  read=400
+GET    /api/v1/traces/rows/                            401 404 400 400 400 404  read=400
+GET    /api/v1/lineage/                                401 404 200 200 200 404  read=200
 GET    /api/v1/backups/                                401 403 403 403 403 200  read=200
 POST   /api/v1/backups/                                401 403 403 403 403 201  jobs:write=201
 GET    /api/v1/backups/{backup}/                       401 403 403 403 403 200  read=200
+GET    /api/v1/experiments/                           401 200 200 200 200 200  read=200
+POST   /api/v1/experiments/                           401 404 403 201 201 404  experiments:write=201
+GET    /api/v1/experiments/{experiment}/              401 404 200 200 200 404  read=200
+PATCH  /api/v1/experiments/{experiment}/              401 404 403 200 200 404  experiments:write=200
+GET    /api/v1/runs/                                  401 200 200 200 200 200  read=200
+POST   /api/v1/runs/                                  401 404 403 201 201 404  experiments:write=201
+GET    /api/v1/runs/{run}/                            401 404 200 200 200 404  read=200
+PATCH  /api/v1/runs/{run}/                            401 404 403 200 200 404  experiments:write=200
+GET    /api/v1/runs/{run}/metrics/                    401 404 200 200 200 404  read=200
+GET    /api/v1/runs/{run}/artifacts/                  401 404 200 200 200 404  read=200
+GET    /api/v1/runs/{run}/artifacts/download/         401 404 400 400 400 404  read=400
+GET    /api/v1/runs/{run}/reports/roc/                401 404 200 200 200 404  read=200
+POST   /api/v1/runs/compare/                          401 404 200 200 200 404  read=200
 """
 
 BODIES: dict[str, dict[str, Any]] = {
+    "POST /api/v1/experiments/": {"project": "{slug}", "slug": "second"},
+    "PATCH /api/v1/experiments/{experiment}/": {"description": "Who leaves?"},
+    "POST /api/v1/runs/": {
+        "project": "{slug}",
+        "experiment": "churn",
+        "definition": DEFINITION,
+    },
+    "PATCH /api/v1/runs/{run}/": {"tags": {"note": "second"}},
+    "POST /api/v1/runs/compare/": {"runs": ["{run}"]},
     "POST /projects/new/": {"name": "Second"},
     "POST /p/{slug}/members/": {"email": "new@example.com", "role": "viewer"},
     "POST /p/{slug}/members/{member}/role/": {"role": "contributor"},
@@ -181,4 +218,20 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/target-checks/": {"project": "{slug}"},
     "POST /api/v1/probes/": {"target": "nowhere"},
     "POST /api/v1/backups/": {},
+    "POST /api/v1/monitors/": {
+        "project": "{slug}",
+        "slug": "new",
+        "definition": {
+            "endpoint": "watched",
+            "signals": [{"signal": "psi", "threshold": 0.2}],
+        },
+    },
+    "PATCH /api/v1/monitors/{monitor}/": {
+        "definition": {"endpoint": "watched", "signals": [{"signal": "ks", "threshold": 0.1}]}
+    },
+    "POST /api/v1/monitors/{monitor}/evaluate/": {},
+    # Of an endpoint that is not there, so that nobody waits for a worker.
+    "GET /api/v1/traces/": {"project": "{slug}", "request_id": "x", "endpoint": "nowhere"},
+    "GET /api/v1/traces/rows/": {"project": "{slug}", "request_id": "x", "endpoint": "nowhere"},
+    "GET /api/v1/lineage/": {"kind": "dataset_version", "id": "{traced_version}"},
 }

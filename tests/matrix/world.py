@@ -16,7 +16,9 @@ from apps.overview.models import Backup
 from apps.projects.models import Member, Project, Role
 from apps.projects.services import create_project_token
 from apps.targets.services import get_local_target
+from tests.experiments.making import make_told_run
 from tests.factories import PASSWORD, make_member, make_project, make_user
+from tests.monitoring.world import make_watched
 
 SLUG = "hidden-reef"
 NAME = "Hidden Reef Survey"
@@ -94,7 +96,11 @@ def _ids(project: Project, people: dict[str, User], everything: User) -> dict[st
         for name, person in people.items()
     }
     former = make_user(is_active=False, deactivated_at=timezone.now())
+    run = make_told_run(project, people["owner"])
     return {
+        **make_watched(project),
+        "run": str(run.uuid),
+        "experiment": str(run.experiment.uuid),
         "slug": project.slug,
         "job": str(job.pk),
         "site_job": str(site_job.pk),

@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from django.conf import settings
 from django.utils import timezone
 
 from apps.deployments.models import Endpoint, Release
 from apps.experiments.models import Experiment, Run
 from apps.jobs.models import Job, State
+from apps.monitoring.models import Alert, Evaluation, Monitor
 from apps.projects.models import Project
 from apps.registry.models import Model, ModelVersion
 from apps.sources.models import Dataset, DatasetVersion
 from apps.targets.services import get_local_target
+from runtime.documents.monitor import MonitorDocument
 from runtime.drift.histograms import PREDICTION, build_reference
 from workers.tasks import advance
 
@@ -174,3 +177,29 @@ def run_to_end(job: Job) -> Job:
 
     wait_until(is_over, seconds=60, what="the job to end")
     return job
+
+
+def make_watched(project: Project, slug: str = "watched") -> dict[str, str]:
+    """An endpoint with a release, one captured request (`seen-0`), two monitors, an evaluation and
+    an alert: the ids that tables of addresses need."""
+    endpoint = make_endpoint(project, slug)
+    release = make_release(endpoint, "champion")
+    capture(captures_of(release, Path(settings.VAR_DIR)), make_columns(1), name="seen")
+    document = MonitorDocument.model_validate(definition(endpoint=slug)).model_dump(mode="json")
+    monitor, spare = (
+        Monitor.objects.create(endpoint=endpoint, slug=name, definition=document)
+        for name in ("drift", "spare")
+    )
+    evaluation = Evaluation.objects.create(
+        monitor=monitor, job=ended_job(project, "evaluate"), window_start=START, window_end=END
+    )
+    alert = Alert.objects.create(
+        monitor=monitor, signal="psi", value=1, threshold=0.1, opened_by=evaluation
+    )
+    return {
+        "monitor": str(monitor.uuid),
+        "spare_monitor": str(spare.uuid),
+        "evaluation": str(evaluation.uuid),
+        "alert": str(alert.uuid),
+        "traced_version": str(release.version.run.dataset_version.uuid),
+    }

@@ -86,7 +86,7 @@ class World:
     def make_pipeline_run(self) -> PipelineRun:
         pipeline = Pipeline.objects.create(project=self.project, slug="household-features")
         version = PipelineVersion.objects.create(
-            pipeline=pipeline, number=1, definition={}, digest="d1"
+            pipeline=pipeline, number=1, definition={"steps": []}, digest="d1"
         )
         pinned = [{"name": "transactions", "version": str(self.sales.uuid)}]
         job = ended_job(self.project, "pipeline")
