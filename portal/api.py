@@ -14,6 +14,7 @@ from apps.overview import api as overview
 from apps.overview import trace_api
 from apps.projects import api as projects
 from apps.registry import api as registry
+from apps.schedules import api as schedules
 from apps.targets import api as targets
 
 router = SimpleRouter()
@@ -23,6 +24,7 @@ for resource in (
     notify,
     targets,
     jobs,
+    schedules,
     experiments,
     registry,
     deployments,

@@ -42,6 +42,7 @@ from workers.engines.base import (
     Observation,
     TargetCheck,
 )
+from workers.schedules import launch_due_schedules
 
 log = logging.getLogger(__name__)
 
@@ -309,6 +310,7 @@ def sweep() -> int:
     The nudge buys latency, the sweep buys certainty; either alone would be correct.
     """
     services.forget_lost_nudges(is_queue_empty=_queues_are_empty())
+    launch_due_schedules()
     total = 0
     for queue, jobs in _grouped(services.due_unsent(SWEEP_LIMIT)):
         if (sent := _send_group(queue, jobs)) is None:

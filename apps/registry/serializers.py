@@ -158,7 +158,7 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
         return sorted(each.name for each in version.aliases.all())
 
 
-class LineageSerializer(serializers.Serializer[Any]):
+class VersionLineageSerializer(serializers.Serializer[Any]):
     """What a version stands on."""
 
     run = serializers.UUIDField()
@@ -187,7 +187,7 @@ class VersionDetailSerializer(VersionSerializer):
         )  # fmt: skip
         read_only_fields = fields  # type: ignore[assignment]
 
-    @extend_schema_field(LineageSerializer)
+    @extend_schema_field(VersionLineageSerializer)
     def get_lineage(self, version: ModelVersion) -> dict[str, Any]:
         run = version.run
         data = run.dataset_version
