@@ -53,6 +53,8 @@ class Env(BaseSettings):
 
     environments_dir: Path = BASE_DIR / ".envs"
     folder_roots: list[Path] = [BASE_DIR / ".envs" / "examples"]
+    upload_max_mb: int = 2048
+    allowed_private_hosts: list[str] = []
     serving_bind: str = "127.0.0.1"
     serving_port: int = 8301
     serving_url: str = ""

@@ -64,14 +64,16 @@ def run_once(
     *,
     is_secret: bool = False,
     is_atomic: bool = True,
+    body: bytes | None = None,
 ) -> Response:
     """Run the handler and keep its answer, or give back the answer kept under the key.
 
     `is_secret`: the answer holds something shown once; it is not kept, and asking again is a
     Conflict that says so. `is_atomic`: the answer is kept in one transaction with the handler's
-    effect, so neither is ever there alone; not for handlers that wait on something.
+    effect, so neither is ever there alone; not for handlers that wait on something. `body` stands
+    for a body that was not kept in memory.
     """
-    mine = _begin(request, key)
+    mine = _begin(request, key, request._request.body if body is None else body)
     if isinstance(mine, Response):
         return mine
     is_kept = False
@@ -87,11 +89,11 @@ def run_once(
     return response
 
 
-def _begin(request: Request, key: str) -> IdempotencyKey | Response:
+def _begin(request: Request, key: str, body: bytes) -> IdempotencyKey | Response:
     """The key's row, under way and ours, or the answer of its first use."""
     place = {"user_id": request.user.pk, "key": key, "path": request.path[:500]}
     target = f"{request.method} {request.get_full_path()}\n".encode()
-    digest = hashlib.sha256(target + request._request.body).hexdigest()
+    digest = hashlib.sha256(target + body).hexdigest()
     try:
         with transaction.atomic():
             return IdempotencyKey.objects.create(**place, digest=digest)

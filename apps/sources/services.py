@@ -1,4 +1,4 @@
-"""Sources, and reading them into datasets."""
+"""Stage 1's services, by noun: sources, datasets, ingests, uploads."""
 
 from apps.sources.datasets import (
     add_column_edges,
@@ -8,12 +8,36 @@ from apps.sources.datasets import (
     get_version,
     record_version,
 )
+from apps.sources.ingesting import (
+    finish_ingest,
+    launch_ingest,
+    launch_scheduled_ingest,
+    read_rows,
+)
+from apps.sources.sources import (
+    create_source,
+    delete_source,
+    look_at_source,
+    read_definition,
+    resolve_secret,
+    update_source,
+)
 
 __all__ = [
     "add_column_edges",
     "create_dataset",
+    "create_source",
+    "delete_source",
     "ensure_dataset",
+    "finish_ingest",
     "get_dataset",
     "get_version",
+    "launch_ingest",
+    "launch_scheduled_ingest",
+    "look_at_source",
+    "read_definition",
+    "read_rows",
     "record_version",
+    "resolve_secret",
+    "update_source",
 ]

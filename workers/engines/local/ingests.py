@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from runtime.confine import landlock_abi, system_paths
-from workers.engines.base import EngineError, Observation
+from runtime.data import SYSTEM_FILES
+from workers.engines.base import EngineContext, EngineError, Observation
 from workers.engines.local.kinds import interpreter_paths, refuse_unconfined
 from workers.engines.local.processes import ROOT, Order, ProcessJobs, write_spec
 from workers.engines.local.questions import Question, Questions
@@ -30,7 +31,7 @@ class IngestJobs(ProcessJobs):
         table.mkdir(mode=0o700, parents=True, exist_ok=True)
         secret = folder / SECRET_FILE
         told = {**spec, "job": folder.name}
-        if text := self._secret(spec):
+        if text := _secret(self.context, spec):
             secret.touch(mode=0o600)
             secret.write_text(text, encoding="utf-8")
             told["secret_file"] = str(secret)
@@ -39,15 +40,16 @@ class IngestJobs(ProcessJobs):
         paths = [*interpreter_paths(), str(RUNTIME), *_readable(spec)]
         return Order(
             argv=[sys.executable, "-I", str(RUNTIME / "data" / "__main__.py")],
-            readable=[*system_paths(paths, has_network=has_network), str(secret)],
+            readable=[
+                *system_paths(paths, has_network=has_network),
+                *SYSTEM_FILES,
+                str(secret),
+            ],
             writable=[str(table)],
             is_confined=landlock_abi() > 0,
             has_network=has_network,
             restarts=2,
         )
-
-    def _secret(self, spec: Mapping[str, Any]) -> str:
-        return self.context.secrets.get(str(spec.get("secret", "")), "")
 
     def _ended(self, folder: Path, ended: dict[str, Any]) -> Observation:
         (folder / SECRET_FILE).unlink(missing_ok=True)
@@ -61,8 +63,7 @@ class SourcePreviews(Questions):
     seconds = 12.0
 
     def question(self, spec: Mapping[str, Any]) -> Question:
-        secret = self.context.secrets.get(str(spec.get("secret", "")), "")
-        body = {**spec, "secret": secret}
+        body = {**spec, "secret": _secret(self.context, spec)}
         return Question(body, readable=_readable(spec), has_network=_has_network(spec))
 
 
@@ -73,6 +74,13 @@ class RowReads(Questions):
 
     def question(self, spec: Mapping[str, Any]) -> Question:
         return Question(dict(spec), readable=[str(spec["path"])])
+
+
+def _secret(context: EngineContext, spec: Mapping[str, Any]) -> str:
+    reference = str(spec.get("secret", ""))
+    if reference and reference not in context.secrets:
+        raise EngineError("The source's secret cannot be read. Enter it again, then try again.")
+    return context.secrets.get(reference, "")
 
 
 def _has_network(spec: Mapping[str, Any]) -> bool:
