@@ -15,6 +15,7 @@ from apps.overview import trace_api
 from apps.projects import api as projects
 from apps.registry import api as registry
 from apps.schedules import api as schedules
+from apps.sources import api as sources
 from apps.targets import api as targets
 
 router = SimpleRouter()
@@ -25,6 +26,7 @@ for resource in (
     targets,
     jobs,
     schedules,
+    sources,
     experiments,
     registry,
     deployments,

@@ -17,6 +17,7 @@ from apps.sources.ingesting import (
 from apps.sources.sources import (
     create_source,
     delete_source,
+    get_source,
     look_at_source,
     read_definition,
     resolve_secret,
@@ -31,6 +32,7 @@ __all__ = [
     "ensure_dataset",
     "finish_ingest",
     "get_dataset",
+    "get_source",
     "get_version",
     "launch_ingest",
     "launch_scheduled_ingest",

@@ -38,6 +38,16 @@ def read_definition(definition: Any) -> SourceDocument:
         raise ValidationError(found) from None
 
 
+def get_source(project: Project, slug: str) -> Source | None:
+    """The project's source of this slug, None for no slug. Raise ValidationError for `source`."""
+    if not slug:
+        return None
+    source = Source.objects.filter(project=project, slug=slug).first()
+    if source is None:
+        raise ValidationError({"source": f"{project.name} has no source “{slug}”. Make it first."})
+    return source
+
+
 @transaction.atomic
 def create_source(
     project: Project,
