@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
-from django.http import FileResponse
+from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -20,9 +20,10 @@ from apps.experiments.models import Artifact, Experiment, Run
 from apps.experiments.reading import (
     MAX_COMPARED,
     compare_runs,
+    find_artifact,
     last_metrics,
     metric_series,
-    open_artifact,
+    read_pieces,
     read_report,
     with_values,
 )
@@ -309,11 +310,13 @@ class RunViewSet(HouseViewSet[Run]):
         ],
     )
     @action(detail=True, url_path="artifacts/download", pagination_class=None)
-    def download(self, request: Request, uuid: str) -> FileResponse:
+    def download(self, request: Request, uuid: str) -> StreamingHttpResponse:
         """One of the run's files, streamed."""
-        artifact, file = open_artifact(self.get_object(), request.query_params.get("path", ""))
+        path = request.query_params.get("path", "")
+        artifact, file, size = find_artifact(self.get_object(), path)
         name = artifact.path.rpartition("/")[2]
-        answer = FileResponse(file, content_type="application/octet-stream")
+        answer = StreamingHttpResponse(read_pieces(file), content_type="application/octet-stream")
+        answer["Content-Length"] = str(size)
         answer["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name)}"
         answer["Content-Security-Policy"] = SANDBOX
         answer["X-Content-Type-Options"] = "nosniff"

@@ -1,8 +1,10 @@
 """What is read of runs: their files, reports, series, and how they differ."""
 
 import os
-from collections.abc import Sequence
-from typing import Any, BinaryIO
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import Prefetch, QuerySet
@@ -14,6 +16,7 @@ from runtime.files import read_json
 
 MAX_SERIES_POINTS = 50_000
 MAX_COMPARED = 50
+PIECE = 256 * 1024
 MAX_REPORT_BYTES = 8 * 1024 * 1024
 
 
@@ -38,19 +41,32 @@ def metric_series(run: Run, key: str = "") -> dict[str, list[tuple[int, float]]]
     return found
 
 
-def open_artifact(run: Run, path: str) -> tuple[Artifact, BinaryIO]:
-    """The file of one of the run's artifacts, opened to be streamed.
+def find_artifact(run: Run, path: str) -> tuple[Artifact, Path, int]:
+    """One of the run's artifacts, its file and the file's size in bytes.
 
     Only what the run recorded is found, so no path leads out of its folder; a link is refused.
     """
+    if not path:
+        raise ValidationError({"path": "Say which file: a path from the list of artifacts."})
     artifact = run.artifacts.filter(path=path).first() if "\x00" not in path else None
     if artifact is None:
         raise Http404
+    file = run.artifact_path / artifact.path
     try:
-        descriptor = os.open(run.artifact_path / artifact.path, os.O_RDONLY | os.O_NOFOLLOW)
+        status = file.lstat()
     except OSError:
-        raise Conflict(f"{path} is no longer on this machine. Train again to make it.") from None
-    return artifact, os.fdopen(descriptor, "rb")
+        status = None
+    if status is None or not stat.S_ISREG(status.st_mode):
+        raise Conflict(f"{path} is no longer on this machine. Train again to make it.")
+    return artifact, file, status.st_size
+
+
+def read_pieces(file: Path) -> Iterator[bytes]:
+    """The file's bytes. Opened only when the first are asked for, so nothing is left open."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
+    with os.fdopen(descriptor, "rb") as source:
+        while piece := source.read(PIECE):
+            yield piece
 
 
 def read_report(run: Run, name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.experiments.models import Experiment, Run
+from apps.experiments.models import Artifact, Experiment, Metric, Run, Tag
 from apps.experiments.services import create_experiment, launch_run
 from apps.jobs.models import Job
 from apps.projects.models import Project
@@ -83,3 +83,17 @@ def finish(run: Run, seconds: float = 60) -> Run:
 
     wait_until(has_ended, seconds=seconds, what="the training to end")
     return Run.objects.select_related("job").get(pk=run.pk)
+
+
+def make_told_run(project: Project, user: User) -> Run:
+    """A run as it is once it has ended, without the training: a metric, a tag and a report."""
+    if not Dataset.objects.filter(project=project, slug="households").exists():
+        make_dataset(project, make_table(100))
+    run = make_run(project, user)
+    path = run.artifact_path / "reports" / "roc.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"splits": {}}')
+    Artifact.objects.create(run=run, path="reports/roc.json", size_bytes=14, sha256="0" * 64)
+    Metric.objects.create(run=run, key="test.auc", value=0.75, is_last=True)
+    Tag.objects.create(run=run, key="note", value="first")
+    return run
