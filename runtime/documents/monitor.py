@@ -6,11 +6,18 @@ from pydantic import Field, field_validator, model_validator
 
 from runtime.documents.base import Document
 
-ColumnSignalName = Literal[
-    "psi", "js", "ks", "wasserstein", "missing_rate", "out_of_range_rate", "unseen_rate"
+SignalName = Literal[
+    "psi",
+    "js",
+    "ks",
+    "wasserstein",
+    "missing_rate",
+    "out_of_range_rate",
+    "unseen_rate",
+    "error_rate",
+    "latency_p95_ms",
+    "traffic_per_minute",
 ]
-TrafficSignalName = Literal["error_rate", "latency_p95_ms", "traffic_per_minute"]
-DISTANCES = frozenset({"psi", "js", "ks", "wasserstein"})
 OF_NUMBERS = frozenset({"ks", "wasserstein", "out_of_range_rate"})
 OF_CATEGORIES = frozenset({"unseen_rate"})
 OF_TRAFFIC = frozenset({"error_rate", "latency_p95_ms", "traffic_per_minute"})
@@ -23,14 +30,14 @@ MAX_WINDOW_SECONDS = 90 * 86_400
 class Signal(Document):
     """One figure that is watched, and how far it may go."""
 
-    signal: ColumnSignalName | TrafficSignalName = Field(
+    signal: SignalName = Field(
         description="What is measured. Against the training reference, column by column: psi, js, "
         "ks, wasserstein (in standard deviations of the reference), missing_rate, "
         "out_of_range_rate, unseen_rate (all three as points above the training's own). Of the "
         "endpoint: error_rate, latency_p95_ms, traffic_per_minute."
     )
-    columns: tuple[str, ...] = Field(
-        default=(),
+    columns: list[str] = Field(
+        default=[],
         max_length=2_000,
         description="The model's inputs to watch, and `__prediction__` for what it answers. "
         "Left out: all of them that the signal is defined for.",
@@ -46,7 +53,7 @@ class Signal(Document):
 
     @field_validator("columns")
     @classmethod
-    def _named_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _named_once(cls, names: list[str]) -> list[str]:
         if len(set(names)) < len(names):
             raise ValueError("A column is named twice. Name each once.")
         return names
@@ -86,7 +93,7 @@ class MonitorDocument(Document):
         description="With fewer rows (of the endpoint: requests) than this, a signal is "
         "`insufficient` and neither alerts nor is fine.",
     )
-    signals: tuple[Signal, ...] = Field(
+    signals: list[Signal] = Field(
         min_length=1, max_length=50, description="What is watched, each with its threshold."
     )
 
@@ -99,7 +106,7 @@ class MonitorDocument(Document):
 
     @field_validator("signals")
     @classmethod
-    def _each_once(cls, signals: tuple[Signal, ...]) -> tuple[Signal, ...]:
+    def _each_once(cls, signals: list[Signal]) -> list[Signal]:
         seen: set[tuple[str, str]] = set()
         for each in signals:
             pairs = {(each.signal, name) for name in each.columns or ("",)}

@@ -85,8 +85,9 @@ class World:
 
     def make_pipeline_run(self) -> PipelineRun:
         pipeline = Pipeline.objects.create(project=self.project, slug="household-features")
+        steps: Any = {"steps": []}
         version = PipelineVersion.objects.create(
-            pipeline=pipeline, number=1, definition={"steps": []}, digest="d1"
+            pipeline=pipeline, number=1, definition=steps, digest="d1"
         )
         pinned = [{"name": "transactions", "version": str(self.sales.uuid)}]
         job = ended_job(self.project, "pipeline")
