@@ -12,6 +12,7 @@ from apps.monitoring import api as monitoring
 from apps.notify import api as notify
 from apps.overview import api as overview
 from apps.overview import trace_api
+from apps.pipelines import api as pipelines
 from apps.projects import api as projects
 from apps.registry import api as registry
 from apps.schedules import api as schedules
@@ -27,6 +28,7 @@ for resource in (
     jobs,
     schedules,
     sources,
+    pipelines,
     experiments,
     registry,
     deployments,

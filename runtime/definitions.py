@@ -11,6 +11,7 @@ from typing import Any
 from runtime.documents.base import Document, field_paths
 from runtime.documents.endpoint import EndpointDocument
 from runtime.documents.monitor import MonitorDocument
+from runtime.documents.pipeline import PipelineDocument
 from runtime.documents.source import SourceDocument
 from runtime.documents.training import TrainingDocument
 
@@ -105,6 +106,32 @@ class IngestSpec:
 
 
 @dataclass(frozen=True)
+class PipelineSpec:
+    """Run a pipeline. `definition` is a PipelineDocument as JSON text, so that its order is kept
+    wherever the spec is; `parameters` has a value for each of its parameters.
+
+    `inputs` maps each read step to {"path", "number"}: a Delta table and the pinned version of it;
+    `outputs` each write step to {"path", "dataset"}: the table's folder and the dataset's uuid.
+    """
+
+    definition: str
+    parameters: Mapping[str, Any]
+    inputs: Mapping[str, Mapping[str, Any]]
+    outputs: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class PreviewStepSpec:
+    """Look at the first `limit` rows after `step`. The rest is as in `PipelineSpec`."""
+
+    definition: str
+    parameters: Mapping[str, Any]
+    step: str
+    limit: int
+    inputs: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
 class PreviewSourceSpec:
     """Look at a source: its columns and first `rows` rows. The rest is as in `IngestSpec`."""
 
@@ -164,7 +191,9 @@ KINDS: dict[str, type] = {
     "evaluate": EvaluateSpec,
     "find_request": FindRequestSpec,
     "ingest": IngestSpec,
+    "pipeline": PipelineSpec,
     "preview_source": PreviewSourceSpec,
+    "preview_step": PreviewStepSpec,
     "read_rows": ReadRowsSpec,
 }
 
@@ -173,6 +202,7 @@ KINDS: dict[str, type] = {
 DOCUMENTS: dict[str, type[Document]] = {
     "deploy": EndpointDocument,
     "ingest": SourceDocument,
+    "pipeline": PipelineDocument,
     "preview_source": SourceDocument,
     "evaluate": MonitorDocument,
     "train": TrainingDocument,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from apps.accounts.models import User
 from apps.monitoring.services import launch_scheduled_evaluation
+from apps.pipelines.services import launch_scheduled_run
 from apps.schedules.models import Schedule
 from apps.schedules.services import Launch, launch_if_ours, note_bug
 from apps.sources.ingesting import launch_scheduled_ingest
@@ -21,6 +22,7 @@ def _launch_ingest(schedule: Schedule, user: User) -> object:
 ON_SCHEDULE: dict[str, Launch] = {
     "ingest": _launch_ingest,
     "monitor": launch_scheduled_evaluation,
+    "pipeline": launch_scheduled_run,
 }
 
 

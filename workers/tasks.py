@@ -24,6 +24,7 @@ from apps.jobs import dispatch, services
 from apps.jobs.models import Job, State
 from apps.monitoring.services import finish_evaluation
 from apps.overview.services import finish_backup
+from apps.pipelines.services import finish_run as finish_pipeline_run
 from apps.registry.services import finish_registration
 from apps.sources.services import finish_ingest, resolve_secret
 from apps.sources.sources import SECRET_PREFIX
@@ -52,6 +53,7 @@ ON_FINISH: dict[str, Callable[[Job], None]] = {
     "deploy": finish_route_change,
     "evaluate": finish_evaluation,
     "ingest": finish_ingest,
+    "pipeline": finish_pipeline_run,
     "register": finish_registration,
     "train": finish_run,
 }

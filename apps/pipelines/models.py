@@ -1,7 +1,8 @@
 """Stage 2: pipelines, their versions, and the runs that make datasets."""
 
+import json
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -11,6 +12,20 @@ from apps.accounts.models import User
 from apps.core.fields import SLUG_LENGTH, slug_rule
 from apps.jobs.models import Job
 from apps.projects.models import Project
+
+
+class OrderedJSONField(models.TextField):  # type: ignore[type-arg]
+    """JSON whose objects keep the order of their keys, which PostgreSQL's jsonb does not: it is
+    the order of steps and of columns."""
+
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
+        return None if value is None else json.loads(value)
+
+    def to_python(self, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        return None if value is None else json.dumps(value, separators=(",", ":"))
 
 
 class PipelineQuerySet(models.QuerySet["Pipeline"]):
@@ -47,13 +62,14 @@ class PipelineVersionQuerySet(models.QuerySet["PipelineVersion"]):
 class PipelineVersion(models.Model):
     """An unchanging definition (`PipelineDocument`), with its SHA-256 and its column lineage.
 
-    `lineage` holds, for each step, output column → list of [step or dataset, column].
+    `lineage` holds, for each step whose columns are known, output column → list of [step, column]
+    (for a read step: [dataset, column]); it is completed at a launch, when all inputs are known.
     """
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
-    definition = models.JSONField()
+    definition = OrderedJSONField()
     digest = models.CharField(max_length=64)
     lineage = models.JSONField(default=dict)
     created_by = models.ForeignKey(

@@ -10,7 +10,7 @@ StepName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", min_length=1, max_length=48)
 ]
 Slug = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", min_length=1, max_length=48)
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", min_length=1, max_length=48)
 ]
 Column = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Columns = Annotated[list[Column], Field(max_length=2000)]

@@ -1,7 +1,9 @@
 """Steps as DuckDB's SQL. What users wrote stands in it as they wrote it, so that the place DuckDB
 complains of can be found again in their own text."""
 
-from collections.abc import Callable, Mapping, Sequence
+# ruff: noqa: S608 - names are quoted, values are literals, and the rest is the user's own SQL
+
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,10 +25,12 @@ BUCKETS = 1_000_000_000
 
 @dataclass(frozen=True)
 class Compiler:
-    """Compiles steps whose inputs are relations named as the steps are. `columns` knows those."""
+    """Compiles steps whose inputs are relations named as the steps are. `columns` knows those;
+    `calls` are the functions that a window step computes over its window."""
 
     columns: Mapping[str, Sequence[str]]
     parameters: Mapping[str, doc.Scalar]
+    calls: Container[str] = frozenset()
 
     def compile(self, name: str, step: Any) -> Sql:
         """The SELECT whose rows are the step's. Raise StepError. Not for reads and writes."""
@@ -253,14 +257,12 @@ def _window(compiler: Compiler, sql: Sql, step: doc.WindowStep) -> None:
     _refuse_twice(sql, list(step.columns))
 
     def window(name: str, column: doc.WindowColumn) -> Callable[[Sql], Any]:
-        def write(out: Sql) -> None:
-            # No brackets here: OVER must follow the call itself.
-            out.user(column.expression, name, is_query=True)
+        def over(out: Sql) -> None:
             out.add(f" OVER ({f'PARTITION BY {listed(groups)} ' if groups else ''}")
             _order(out, step.order_by)
             out.add(f" {column.frame})")
 
-        return write
+        return lambda out: out.over(column.expression, name, compiler.calls, lambda: over(out))
 
     new = {name: window(name, column) for name, column in step.columns.items()}
     _replaced(compiler, sql, step.input, new)
@@ -290,14 +292,13 @@ def _split(compiler: Compiler, sql: Sql, step: doc.SplitStep) -> None:
         # A row without a time belongs to no part.
         text = f"CASE WHEN {by} IS NULL THEN NULL {' '.join(cases)} "
     else:
-        parts = list(step.fractions.items())
-        upto = 0.0
-        drawn = _drawn(compiler, sql, step)
-        for name, fraction in parts[:-1]:
+        upto, drawn = 0.0, _drawn(compiler, sql, step)
+        for name, fraction in list(step.fractions.items())[:-1]:
             upto += fraction
             cases.append(f"WHEN {drawn} < {round(upto * BUCKETS)} THEN {literal_of(name)}")
         text = f"CASE {' '.join(cases)} " if cases else "CASE WHEN FALSE THEN NULL "
-    text += f"ELSE {literal_of(parts[-1][0])} END"
+    last = list(step.until or step.fractions)[-1]
+    text += f"ELSE {literal_of(last)} END"
     _replaced(compiler, sql, step.input, {step.column: lambda out: out.named(step.column, text)})
 
 

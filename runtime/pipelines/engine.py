@@ -5,6 +5,8 @@ are opened by name (`allowed_paths`), which DuckDB reads faster than registered 
 that this would also allow writing to them is what Landlock refuses (they are only readable).
 """
 
+# ruff: noqa: S608 - names are quoted, values are literals, and the rest is the user's own SQL
+
 import json
 import re
 from collections.abc import Sequence
@@ -19,6 +21,10 @@ from runtime.pipelines.sql import Sql, StepError, quote
 DATA_ERRORS = (duckdb.ConversionException, duckdb.OutOfRangeException)
 BATCH_ROWS = 65_536
 WIDE = frozenset({"HUGEINT", "UHUGEINT", "UBIGINT"})
+WINDOW_ONLY = frozenset(
+    {"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead"}
+    | {"first_value", "last_value", "nth_value", "fill"}
+)
 MEMORY = (
     "It needs more memory than this job may use. Read fewer columns, filter or aggregate earlier, "
     "or have the site's limit of memory for jobs raised."
@@ -87,6 +93,12 @@ class Engine:
         described = self.con.execute(f"DESCRIBE {quote(name)}").fetchall()
         return {str(column): str(kind) for column, kind, *_ in described}
 
+    def calls(self) -> frozenset[str]:
+        """The functions that can be computed over a window."""
+        text = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = $1"
+        found = self.con.execute(text, ["aggregate"]).fetchall()
+        return WINDOW_ONLY | {str(each[0]).lower() for each in found}
+
     def count(self, name: str) -> int:
         return int(self.one(f"SELECT count(*) FROM {quote(name)}")[0])
 
@@ -102,6 +114,10 @@ class Engine:
         ]
         text = f"SELECT {', '.join(parts)} FROM {quote(name)}"
         return self.con.execute(text).to_arrow_reader(BATCH_ROWS)
+
+    def first_rows(self, name: str, limit: int) -> pa.Table:
+        text = f"SELECT * FROM {quote(name)} LIMIT {limit}"
+        return self.con.execute(text).to_arrow_table()
 
     def kept_bytes(self) -> int:
         """What tables hold in memory and on disk."""

@@ -1,7 +1,7 @@
 """Parameters in what users write in SQL: `$name` stands for a value, wherever it is no text."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from runtime.documents.pipeline import Scalar
 
@@ -11,6 +11,9 @@ PIECES = re.compile(
       | \$(?P<name>[A-Za-z_][A-Za-z0-9_]*)""",
     re.VERBOSE | re.DOTALL,
 )
+
+CALL = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
+FILTER = re.compile(r"\s*FILTER\s*\(", re.IGNORECASE)
 
 
 class SqlError(ValueError):
@@ -56,3 +59,35 @@ def literal_of(value: Scalar | None) -> str:
     if isinstance(value, int | float):
         return f"({value!r})" if value < 0 else repr(value)
     return "'" + value.replace("'", "''") + "'"
+
+
+def calls_of(text: str, names: Container[str]) -> list[int]:
+    """Where calls of these functions end in the text, with their FILTER (…) if they have one; of
+    calls within calls, the outermost."""
+    skipped = [match.span() for match in PIECES.finditer(text)]
+    ends: list[int] = []
+    at = 0
+    while match := CALL.search(text, at):
+        at = match.end()
+        if any(a <= match.start() < b for a, b in skipped) or match[1].lower() not in names:
+            continue
+        at = _closing(text, match.end() - 1, skipped)
+        if more := FILTER.match(text, at):
+            at = _closing(text, more.end() - 1, skipped)
+        ends.append(at)
+    return ends
+
+
+def _closing(text: str, opening: int, skipped: list[tuple[int, int]]) -> int:
+    """The place after the bracket that closes the one at `opening`; the text's end without one."""
+    depth, at = 0, opening
+    jumps = dict(skipped)
+    while at < len(text):
+        if at in jumps:
+            at = jumps[at]
+            continue
+        depth += {"(": 1, ")": -1}.get(text[at], 0)
+        at += 1
+        if depth == 0:
+            return at
+    return len(text)

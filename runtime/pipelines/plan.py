@@ -59,7 +59,13 @@ class Plan:
         if is_written and len(users) == 1:
             return False
         shrinks = isinstance(step, doc.AggregateStep | doc.DeduplicateStep | doc.SqlStep)
-        return shrinks or (len(self._real_users(name)) > 1 and self._is_costly(name))
+        if shrinks or (len(self._real_users(name)) > 1 and self._is_costly(name)):
+            return True
+        # Its rows have to be counted, and counting would compute all of this once more.
+        is_counted = isinstance(step, doc.FilterStep | doc.JoinStep | doc.SampleStep)
+        return is_counted and any(
+            isinstance(self.steps[each], doc.WindowStep) for each in self.chain(name)
+        )
 
     def written_step(self, write: str) -> str:
         """The step whose rows a write takes, beneath checks."""
@@ -80,12 +86,8 @@ class Plan:
     def _is_costly(self, name: str) -> bool:
         """Whether computing it twice costs more than reading and filtering rows does."""
         step = self.steps[name]
-        if isinstance(step, doc.WindowStep | doc.JoinStep | doc.SampleStep | doc.UnionStep):
+        if _is_slow(step) or isinstance(step, doc.JoinStep | doc.SampleStep | doc.UnionStep):
             return True
-        if isinstance(step, doc.FillMissingStep):
-            return any(fill.method != "constant" for fill in step.columns.values())
-        if isinstance(step, doc.ClipOutliersStep):
-            return step.lower_quantile is not None or step.upper_quantile is not None
         return any(each not in self.kept and self._is_costly(each) for each in inputs_of(step))
 
     def chain(self, name: str) -> list[str]:
@@ -123,6 +125,15 @@ class Plan:
                     known = [each for each in parts if each is not None]
                     if len(known) == len(parts):
                         counts.setdefault(name, sum(known))
+
+
+def _is_slow(step: Any) -> bool:
+    """Whether rows are looked at together, though as many come out as go in."""
+    if isinstance(step, doc.FillMissingStep):
+        return any(fill.method != "constant" for fill in step.columns.values())
+    if isinstance(step, doc.ClipOutliersStep):
+        return step.lower_quantile is not None or step.upper_quantile is not None
+    return isinstance(step, doc.WindowStep)
 
 
 def _same(counts: dict[str, int], one: str, other: str) -> None:

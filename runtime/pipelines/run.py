@@ -4,6 +4,8 @@ Nothing is written before every check has passed. Each dataset is one Delta comm
 "<job>/<step>": a run that was killed and is begun again finds what it had committed.
 """
 
+import json
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -41,12 +43,12 @@ class Told:
 
 
 class Run:
-    """`spec`: definition, parameters, inputs (read step → path, number), outputs (write step →
-    path, dataset), job, memory_mb, threads, temp_folder."""
+    """`spec`: definition (JSON text), parameters, inputs (read step → path, number), outputs
+    (write step → path, dataset), job, memory_mb, threads, temp_folder."""
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self.spec = spec
-        self.document = validate_document(PipelineDocument, spec["definition"])
+        self.document = validate_document(PipelineDocument, json.loads(spec["definition"]))
         self.plan = Plan(self.document)
         self.parameters = {**self.document.parameters, **spec["parameters"]}
         self.told = {name: Told(name, step.operation) for name, step in self.document.steps.items()}
@@ -54,7 +56,6 @@ class Run:
         self.columns: dict[str, list[str]] = {}
         self.sqls: dict[str, Sql] = {}
         self.written: dict[str, Any] = {}
-        self.compiler = Compiler(self.columns, self.parameters)
         self.tables = {
             name: _Input(**spec["inputs"][name])
             for name in self.plan.order
@@ -66,6 +67,7 @@ class Run:
             threads=int(spec["threads"]),
             temp_folder=str(spec["temp_folder"]),
         )
+        self.compiler = compiler_for(self.engine, self.document, self.columns, self.parameters)
 
     def run(self) -> dict[str, Any]:
         """All of it. A JobError carries what had been done by then as `partial`."""
@@ -144,7 +146,8 @@ class Run:
         told.message = f"Warning: {text}." if broken else ""
 
     def _write(self, name: str, told: Told) -> None:
-        step, output = self.document.steps[name], self.spec["outputs"][name]
+        step: Any = self.document.steps[name]
+        output = self.spec["outputs"][name]
         key = f"{self.spec['job']}/{name}"
         done = delta.find_version(output["path"], key)
         if done is None:
@@ -166,6 +169,8 @@ class Run:
         source = step.input
         try:
             reader = self.engine.stream(source)
+            if step.mode == "append":
+                _refuse_other_columns(name, path, reader.schema)
             return delta.write_version(path, reader, commit_key=key, mode=step.mode)
         except delta.DiskFull as error:
             raise StepError(str(error), step=name) from None
@@ -219,6 +224,41 @@ class Run:
         }
 
 
+def compiler_for(
+    engine: Engine,
+    document: PipelineDocument,
+    columns: dict[str, list[str]],
+    parameters: Mapping[str, doc.Scalar],
+) -> Compiler:
+    """A compiler that knows what the engine can compute over windows, if that is asked for."""
+    has_windows = any(isinstance(each, doc.WindowStep) for each in document.steps.values())
+    return Compiler(columns, parameters, engine.calls() if has_windows else frozenset())
+
+
+def _refuse_other_columns(name: str, path: str, schema: Any) -> None:
+    """Rows can only be added to a dataset of the same columns."""
+    there = delta.current_schema(path)
+    if there is None:
+        return
+    held = {each.name: each.type for each in there}
+    for field_ in schema:
+        kind = delta.storable_type(field_.type, field_.name)
+        if field_.name not in held or held[field_.name] != kind:
+            had = f"as {held[field_.name]}" if field_.name in held else "not at all"
+            raise StepError(
+                f"The dataset has this column {had}, the rows to add have it as {kind}. Make "
+                "them the same with a select or cast step, or use mode overwrite.",
+                step=name,
+                column=field_.name,
+            )
+    if missing := sorted(held.keys() - set(schema.names)):
+        raise StepError(
+            "The dataset has this column, the rows to add have not. Add it, or overwrite.",
+            step=name,
+            column=missing[0],
+        )
+
+
 class _Input:
     """A pinned version of a dataset, as it lies on the disk."""
 
@@ -231,8 +271,6 @@ class _Input:
 
 
 def _size(path: str) -> int:
-    import os
-
     return os.stat(path).st_size
 
 

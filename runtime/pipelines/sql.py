@@ -1,11 +1,11 @@
 """SQL put together from ours and the user's own, and errors that say where in theirs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runtime.documents.pipeline import Scalar
 from runtime.job import JobError
-from runtime.pipelines.parameters import SqlError, fill_parameters
+from runtime.pipelines.parameters import SqlError, calls_of, fill_parameters
 
 
 class StepError(JobError):
@@ -48,17 +48,38 @@ class Sql:
 
     def user(self, text: str, column: str = "", *, is_query: bool = False) -> "Sql":
         """Add what the user wrote, on lines of its own: a comment at its end ends there."""
-        try:
-            filled, places = fill_parameters(text, self.parameters)
-        except SqlError as error:
-            raise StepError(
-                error.message, step=self.step, column=column, position=error.position
-            ) from None
+        filled, places = self._filled(text, column)
         self.text += "\n" if is_query else "(\n"
         start = len(self.text)
         self.text += filled
         self.spans.append(Span(start, len(self.text), column, places))
         self.text += "\n" if is_query else "\n)"
+        return self
+
+    def _filled(self, text: str, column: str) -> tuple[str, list[int]]:
+        try:
+            return fill_parameters(text, self.parameters)
+        except SqlError as error:
+            raise StepError(
+                error.message, step=self.step, column=column, position=error.position
+            ) from None
+
+    def over(
+        self, text: str, column: str, names: Container[str], window: Callable[[], object]
+    ) -> "Sql":
+        """Add a user's expression with a window, which `window` adds, after each call of these
+        functions."""
+        filled, places = self._filled(text, column)
+        self.text += "(\n"
+        ends = calls_of(filled, names)
+        starts = [0, *ends]
+        for start, end in zip(starts, [*ends, len(filled)], strict=True):
+            if start:
+                window()
+            at = len(self.text)
+            self.text += filled[start:end]
+            self.spans.append(Span(at, len(self.text), column, places[start : end + 1]))
+        self.text += "\n)"
         return self
 
     def named(self, column: str, text: str) -> None:

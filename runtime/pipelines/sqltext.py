@@ -30,7 +30,7 @@ REACH_OUT = re.compile(
 )
 
 
-def check_expression(text: str, parameters: Mapping[str, Scalar]) -> exp.Expression:
+def check_expression(text: str, parameters: Mapping[str, Scalar]) -> Any:
     """The one expression that the text is. Raise SqlError for anything else, and for whatever
     would look at more than the row's own columns."""
     filled, places = fill_parameters(text, parameters)
@@ -45,12 +45,10 @@ def check_expression(text: str, parameters: Mapping[str, Scalar]) -> exp.Express
     if isinstance(found, exp.Star) or found.find(exp.Query, exp.Table):
         raise SqlError("An expression sees only its own row. Use a join or a sql step.")
     _refuse_functions(found)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
-def check_query(
-    text: str, parameters: Mapping[str, Scalar], tables: Collection[str]
-) -> exp.Expression:
+def check_query(text: str, parameters: Mapping[str, Scalar], tables: Collection[str]) -> Any:
     """The one SELECT that the text is, over these tables only. Raise SqlError."""
     filled, places = fill_parameters(text, parameters)
     parsed = _parse(filled, places, offset=0)
@@ -83,7 +81,7 @@ def _check_table(table: exp.Table, known: set[str]) -> None:
         )
 
 
-def _defined_above(node: exp.Expression) -> set[str]:
+def _defined_above(node: Any) -> set[str]:
     """The names of the CTEs that the node is in the reach of."""
     names: set[str] = set()
     above = node.parent
@@ -95,13 +93,13 @@ def _defined_above(node: exp.Expression) -> set[str]:
     return names
 
 
-def _refuse_functions(parsed: exp.Expression) -> None:
+def _refuse_functions(parsed: Any) -> None:
     for name in _functions(parsed):
         if REACH_OUT.match(name):
             raise SqlError(f"`{name}` reaches beyond the inputs of this step, so it is not run.")
 
 
-def _functions(parsed: exp.Expression) -> Iterator[str]:
+def _functions(parsed: Any) -> Iterator[str]:
     for node in parsed.find_all(exp.Func):
         if isinstance(node, exp.Anonymous):
             yield node.name.lower()
@@ -109,7 +107,7 @@ def _functions(parsed: exp.Expression) -> Iterator[str]:
             yield from (each.lower() for each in node.sql_names())
 
 
-def _parse(sql: str, places: list[int], *, offset: int) -> exp.Expression:
+def _parse(sql: str, places: list[int], *, offset: int) -> Any:
     try:
         statements = [each for each in sqlglot.parse(sql, dialect=DIALECT) if each is not None]
     except ParseError as error:
@@ -137,13 +135,13 @@ def _told(error: ParseError, sql: str, places: list[int], offset: int) -> SqlErr
     return SqlError(f"This cannot be read as SQL: {text[:200]}.", position)
 
 
-def _place(node: exp.Expression) -> int | None:
+def _place(node: Any) -> int | None:
     start = node.meta.get("start")
     return start + 1 if isinstance(start, int) else None
 
 
 def columns_in(
-    parsed: exp.Expression, text: str, parameters: Mapping[str, Scalar]
+    parsed: Any, text: str, parameters: Mapping[str, Scalar]
 ) -> Iterator[tuple[str, int | None]]:
     """Each column that the expression `text` names, with its place there. A lambda's own names
     are no columns, and `a.b` is the part b of the column a."""

@@ -5,6 +5,7 @@ Run as a file, `python -I runtime/questions/child.py <its own folder>`. A questi
 JSON: `{"name", "question", "readable": [paths], "has_network": false, "memory_mb": 1024}`.
 """
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,7 +18,6 @@ Answer = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 def main(folder: str) -> int:
     import json
-    import os
 
     preload()
     line = sys.stdin.buffer.readline()
@@ -29,15 +29,12 @@ def main(folder: str) -> int:
     said = put(answer, asked["question"])
     sys.stdout.buffer.write(json.dumps(said, allow_nan=False).encode() + b"\n")
     sys.stdout.buffer.flush()
-    # Nothing of ours has to be tidied up, and libraries' own ends take long.
-    os._exit(0)  # noqa: RET503
+    return 0
 
 
 def preload() -> None:
     """Load what takes long to import, and leave no thread running: Landlock confines the thread
     that asks for it and those it starts, not those that are there already."""
-    import os
-
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     for name in ("JE_ARROW_MALLOC_CONF", "_RJEM_MALLOC_CONF"):
         os.environ[name] = "background_thread:false"
@@ -60,7 +57,6 @@ def find_answer(name: str) -> Answer:
 
 def close_doors(folder: str, asked: Mapping[str, Any]) -> None:
     """Limit and confine this process for good."""
-    import os
     import resource
 
     from runtime.confine import ConfinementError, confine, landlock_abi, system_paths
@@ -93,4 +89,7 @@ def put(answer: Answer, question: dict[str, Any]) -> Any:
 
 if __name__ == "__main__":
     sys.path.insert(0, ROOT)
-    sys.exit(main(sys.argv[1]))
+    code = main(sys.argv[1])
+    sys.stdout.flush()
+    # Nothing of ours has to be tidied up, and libraries' own ends take long.
+    os._exit(code)

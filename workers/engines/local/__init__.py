@@ -1,6 +1,7 @@
 """The local engine: jobs as confined processes of this machine."""
 
 from workers.engines.base import HONOURED, EngineInfo, FieldSupport, JobSupport, Support
+from workers.engines.local.pipeline_card import PIPELINE_JOBS
 from workers.engines.local.route_card import ROUTE_JOBS
 from workers.engines.local.source_card import SOURCE_JOBS
 
@@ -93,6 +94,7 @@ INFO = EngineInfo(
             {"request_id": HONOURED, "endpoints": HONOURED},
             is_interactive=True,
         ),
+        **PIPELINE_JOBS,
         **SOURCE_JOBS,
         **ROUTE_JOBS,
     },

@@ -1,0 +1,60 @@
+"""Pipelines on this machine: runs as confined processes, previews by warm ones."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runtime.confine import landlock_abi, system_paths
+from workers.engines.local.kinds import interpreter_paths, refuse_unconfined
+from workers.engines.local.processes import ROOT, Order, ProcessJobs, write_spec
+from workers.engines.local.questions import Question, Questions
+
+# Started again when somebody kills it: what it had committed is found, the rest is done anew.
+RESTARTS = 2
+PREVIEW_MEMORY_MB = 1024
+
+
+class PipelineJobs(ProcessJobs):
+    """Runs one version of a pipeline. It may read its inputs' folders, write its outputs'."""
+
+    def order(self, folder: Path, spec: Mapping[str, Any]) -> Order:
+        refuse_unconfined(self.context)
+        outputs = [str(each["path"]) for each in spec["outputs"].values()]
+        for path in outputs:
+            Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_spec(folder, self._asked(folder, spec))
+        code = str(ROOT / "runtime")
+        inputs = [str(each["path"]) for each in spec["inputs"].values()]
+        return Order(
+            argv=[sys.executable, "-I", f"{code}/pipelines/__main__.py"],
+            environment={"OPENBLAS_NUM_THREADS": "1"},
+            readable=[*system_paths(interpreter_paths(), has_network=False), code, *inputs],
+            writable=outputs,
+            is_confined=landlock_abi() > 0,
+            restarts=RESTARTS,
+        )
+
+    def _asked(self, folder: Path, spec: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            **spec,
+            "job": folder.name,
+            "memory_mb": self.context.limits.get("memory_mb", 2048),
+            "threads": len(os.sched_getaffinity(0)),
+            "temp_folder": str(folder / "tmp"),
+        }
+
+
+class StepPreviews(Questions):
+    """The first rows after a step, by a warm process."""
+
+    name = "preview_step"
+    seconds = 15.0
+
+    def question(self, spec: Mapping[str, Any]) -> Question:
+        return Question(
+            body={**spec, "memory_mb": PREVIEW_MEMORY_MB},
+            readable=[str(each["path"]) for each in spec["inputs"].values()],
+            memory_mb=PREVIEW_MEMORY_MB + 512,
+        )
