@@ -1,4 +1,5 @@
-"""The supervisor behind `manage.py up`: broker, worker, tick and web, and nothing lost between.
+"""The supervisor behind `manage.py up`: broker, worker, tick, scoring server and web, and nothing
+lost between.
 
 One thread, no database: it starts what it is given, starts it again when it dies, keeps the logs
 short, and stops everything in order. Job runners are not its children; they go on without it.
@@ -32,6 +33,7 @@ STOP_SECONDS = 2.6
 LOG_BYTES = 10 * 1024 * 1024
 LOGS_KEPT = 5
 READY_SECONDS = 60.0
+SERVING = Path(__file__).resolve().parent.parent / "runtime" / "serving" / "__main__.py"
 
 _libc = ctypes.CDLL(None)
 
@@ -82,8 +84,9 @@ def take_lock(path: Path, instance: str) -> IO[str]:
     return lock
 
 
-def require_free_port(host: str, port: int) -> None:
-    """The web server shares a port without a word; so look first. Raise CannotStart."""
+def require_free_port(host: str, port: int, *, setting: str = "PORTOLAN_PORT") -> None:
+    """The web server shares a port without a word; so look first. Raise CannotStart, which names
+    the setting that chooses another."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -92,7 +95,7 @@ def require_free_port(host: str, port: int) -> None:
         except OSError as error:
             raise CannotStart(
                 f"Port {port} on {host} cannot be used: {error.strerror}. Stop what uses it, or "
-                f"choose another port: PORTOLAN_PORT={port + 1}."
+                f"choose another port: {setting}={port + 1}."
             ) from None
 
 
@@ -257,6 +260,19 @@ def worker_argv(*, pool: str, concurrency: int, host: str) -> list[str]:
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     options = ["-P", pool, "-c", str(concurrency), "-Q", queues, "-l", "INFO", *quiet]
     return [sys.executable, "-m", "celery", "-A", "portal.celery", "worker", *options]
+
+
+def serving_service(
+    *, environments: Path, var: Path, bind: str, port: int, environment: dict[str, str]
+) -> Service | None:
+    """The scoring server, run by its own environment's Python; None where that is not set up."""
+    python = environments / "serve" / "bin" / "python"
+    if not python.exists():
+        return None
+    where = ["--var", str(var), "--environments", str(environments)]
+    address = ["--bind", bind, "--port", str(port)]
+    argv = [str(python), "-I", str(SERVING), *where, *address]
+    return Service("serving", argv, environment, grace=0.9)
 
 
 def web_argv(*, bind: str, port: int, workers: int, threads: int) -> list[str]:

@@ -18,16 +18,19 @@ from typing import Any
 
 import pytest
 
+from portal.env import Env
 from runtime.processes import is_alive
 from tests.servers import free_port, wait_until
 
 pytestmark = pytest.mark.process
 ROOT = Path(__file__).resolve().parent.parent.parent
+HAS_SERVING = (Env().environments_dir / "serve" / "bin" / "python").exists()
+PARTS = 5 if HAS_SERVING else 4
 
 
 class Portal:
     def __init__(self, var: Path) -> None:
-        self.var, self.port = var, free_port()
+        self.var, self.port, self.serving_port = var, free_port(), free_port()
         self.process: subprocess.Popen[str] | None = None
 
     @property
@@ -35,6 +38,7 @@ class Portal:
         own = {
             "PORTOLAN_VAR_DIR": str(self.var),
             "PORTOLAN_PORT": str(self.port),
+            "PORTOLAN_SERVING_PORT": str(self.serving_port),
             "PORTOLAN_BASE_URL": f"http://localhost:{self.port}",
             "PORTOLAN_TICK_SECONDS": "0.2",
         }
@@ -72,7 +76,7 @@ class Portal:
         return told.get("status") == "ok" and lock.read_text().strip() == ours
 
     def processes(self) -> list[tuple[int, int]]:
-        """Pid and start time of broker, worker, tick and web."""
+        """Pid and start time of every part."""
         text = (self.var / "run" / "processes.json").read_text()
         return [(pid, started) for pid, started in json.loads(text)["processes"]]
 
@@ -113,8 +117,7 @@ def test_portal_comes_up_greets_and_stops_in_order(portal: Portal) -> None:
     assert portal.process.stdout
     assert "Portolan is up" in portal.process.stdout.readline()
     assert "shown this once" in portal.process.stdout.readline()
-    running = portal.processes()
-    assert len(running) == 4
+    running = wait_until(lambda: found if len(found := portal.processes()) == PARTS else None)
     assert portal.stop() <= 3
     assert portal.process.returncode == 0
     assert not any(is_alive(*each) for each in running)
@@ -150,6 +153,16 @@ def test_database_of_another_machine_is_refused(portal: Portal) -> None:
     assert second.returncode != 0
 
 
+@pytest.mark.skipif(not HAS_SERVING, reason="the scoring server is not set up")
+def test_scoring_servers_port_in_use_is_said_plainly(portal: Portal) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", portal.serving_port))
+        taken.listen()
+        text = said(portal.up())
+    assert f"Port {portal.serving_port} on 127.0.0.1 cannot be used" in text
+    assert "PORTOLAN_SERVING_PORT" in text
+
+
 def test_every_part_that_is_killed_comes_back(portal: Portal) -> None:
     portal.start()
     for pid, started in portal.processes():
@@ -157,9 +170,9 @@ def test_every_part_that_is_killed_comes_back(portal: Portal) -> None:
         wait_until(partial(_is_dead, pid, started), what="it to die")
 
     def all_new() -> bool:
-        return len(portal.processes()) == 4 and portal.is_ready()
+        return len(portal.processes()) == PARTS and portal.is_ready()
 
-    wait_until(all_new, seconds=60, what="all four to be back")
+    wait_until(all_new, seconds=60, what="all parts to be back")
 
 
 def test_new_portal_starts_where_one_was_killed(portal: Portal) -> None:

