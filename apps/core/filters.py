@@ -8,6 +8,7 @@ comparison := field ("=" | "!=" | ">" | ">=" | "<" | "<=" | "~") value
             | field ["not"] "in" "(" value {"," value} ")"
             | field "is" ["not"] "null"
 ```
+Where a list has many values of a kind, such as a run's metrics, the field is `metrics.<name>`.
 Words are case-insensitive; values with spaces or signs stand in double quotes, in which a
 backslash goes before a quote. `~` means "contains", upper or lower case alike (SQLite: A to Z
 only). Times are ISO 8601, UTC unless they say otherwise, or `now` less a span: `now-30m`,
@@ -205,9 +206,9 @@ class _Parser:
         token = self._next
         if token.kind != "word":
             raise self._error(f"Expected a field, not {token}")
-        prefix, dot, rest = token.value.partition(".")
+        prefix, _, rest = token.value.partition(".")
         many = self.fields.get(f"{prefix}.*")
-        if many is not None and many.family is not None and dot and rest:
+        if many is not None and many.family is not None and rest not in ("", "*"):
             self._take()
             return many.family(rest)
         if token.value not in self.fields or token.value.endswith(".*"):
