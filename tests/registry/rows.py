@@ -64,7 +64,7 @@ def make_version(
     return ModelVersion.objects.create(
         model=model,
         number=model.versions.count() + 1,
-        run=make_run_row(model.project, **metrics),
+        run=make_run_row(model.project, None, **metrics),
         job=make_job(model.project, "register"),
         engine=engine,
         signature=SIGNATURE,
