@@ -9,6 +9,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.test.testcases import LiveServerThread
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.conftest import VAR_DIR
 from tests.front.visits import Site
 
 CHROMIUM_ARGS = [
@@ -34,7 +35,11 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as driver:
         # Playwright's loop lives in this thread; Django takes calls beside it for asynchronous.
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-        chromium = driver.chromium.launch(executable_path=found, args=CHROMIUM_ARGS)
+        # It writes to its person's home, or what it takes for one: nothing leaves the clone.
+        home = {"HOME": str(VAR_DIR), "XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": ""}
+        chromium = driver.chromium.launch(
+            executable_path=found, args=CHROMIUM_ARGS, env={**os.environ, **home}
+        )
         yield chromium
         chromium.close()
         del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]

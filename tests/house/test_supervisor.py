@@ -13,7 +13,7 @@ import pytest
 
 from portal import up
 from portal.up import CannotStart, Service, Supervisor
-from runtime.processes import descendants
+from runtime.processes import Process, all_processes
 from tests.servers import wait_until
 
 STUBBORN = (
@@ -79,10 +79,15 @@ def test_what_a_part_has_started_goes_with_it(tmp_path: Path) -> None:
     supervisor.look()
     log = tmp_path / "log" / "family.log"
     wait_until(lambda: log.read_text().count("1") == 2, what="both to be up")
-    before = {each.pid for each in descendants(os.getpid())}
-    assert len(before) >= 2
+    process = supervisor.services[0].process
+    assert process
+
+    def family() -> list[Process]:
+        return [each for each in all_processes() if each.session == process.pid]
+
+    assert len(family()) == 2
     supervisor.stop()
-    wait_until(lambda: not any(each.pid in before for each in descendants(os.getpid())))
+    wait_until(lambda: all(each.state in "ZX" for each in family()), what="both to be gone")
 
 
 def test_signal_ends_the_loop(tmp_path: Path) -> None:
