@@ -235,3 +235,20 @@ def update_profile(user: User, *, name: str | None = None, time_zone: str | None
             before=before, after=after,
         )  # fmt: skip
     return user
+
+
+def find_actor(email: str = "") -> User:
+    """Who acts on the command line: the person of this address, or else the first site admin.
+
+    Raise ValidationError when there is no such active person.
+    """
+    people = User.objects.filter(is_active=True, is_service=False)
+    if email:
+        person = people.filter(email__iexact=email).first()
+        text = f"There is no active account for {email}. See the list of people."
+    else:
+        person = people.filter(is_site_admin=True).order_by("pk").first()
+        text = "There is no site admin yet. Start the portal once: make run."
+    if person is None:
+        raise ValidationError({"as": text})
+    return person

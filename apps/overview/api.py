@@ -13,6 +13,7 @@ from apps.core.viewsets import HouseSerializer, HouseViewSet
 from apps.jobs.models import State
 from apps.overview.lists import BACKUP_LIST
 from apps.overview.models import Backup
+from apps.overview.projectfiles import api as projectfiles
 from apps.overview.services import back_up_portal
 
 
@@ -80,3 +81,4 @@ class BackupViewSet(HouseViewSet[Backup]):
 
 def register(router: SimpleRouter) -> None:
     router.register("backups", BackupViewSet, basename="backup")
+    projectfiles.register(router)

@@ -58,10 +58,29 @@ def create_dataset(
     dataset = Dataset(
         project=project, slug=slug, source=source, description=description, created_by=user
     )
-    dataset.full_clean()
+    dataset.full_clean(exclude=["created_by"])
     dataset.save()
     after = {"slug": slug, "source": source.slug if source else None}
     _tell("dataset.created", dataset, user, after=after)
+    return dataset
+
+
+@transaction.atomic
+def update_dataset(
+    dataset: Dataset, *, source: Source | None, description: str, user: User
+) -> Dataset:
+    """Fill it from another source, or by pipelines, from now on; versions there stay.
+    Contributors only."""
+    require_role(user, dataset.project, Role.CONTRIBUTOR)
+    require_open(dataset.project)
+    before = {"source": dataset.source.slug if dataset.source else None}
+    before["description"] = dataset.description
+    dataset.source, dataset.description = source, description
+    dataset.full_clean(exclude=["created_by"])
+    dataset.save(update_fields=["source", "description"])
+    after = {"source": source.slug if source else None, "description": description}
+    if before != after:
+        _tell("dataset.updated", dataset, user, after)
     return dataset
 
 

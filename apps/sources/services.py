@@ -7,6 +7,7 @@ from apps.sources.datasets import (
     get_dataset,
     get_version,
     record_version,
+    update_dataset,
 )
 from apps.sources.ingesting import (
     finish_ingest,
@@ -41,5 +42,6 @@ __all__ = [
     "read_rows",
     "record_version",
     "resolve_secret",
+    "update_dataset",
     "update_source",
 ]

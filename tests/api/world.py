@@ -16,12 +16,18 @@ from apps.jobs.services import launch_check
 from apps.overview.services import back_up_portal
 from apps.projects.models import Member, Project, Role
 from apps.projects.services import create_project_token
+from apps.sources.models import Upload
 from runtime.definitions import CheckSpec
 from tests.experiments.making import DEFINITION, make_told_run
 from tests.factories import make_member, make_project, make_user
 from tests.monitoring.world import definition, make_watched
+from tests.registry.rows import make_addressed as make_registered
+from tests.schedules.rows import WEEKLY
+from tests.schedules.rows import make_addressed as make_scheduled
+from tests.sources.making import make_addressed, make_dataset, make_source, upload_definition
 from workers.tasks import advance
 
+PROJECT_FILE = "portolan: 1\nproject: {slug: world, name: World}\n"
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 CSRF = "a" * 32
 # A token may not make or end tokens: these are asked as the browser does.
@@ -77,12 +83,59 @@ def make_world() -> World:
         "project_tokens_create": {"project": "world", "role": "viewer", **token},
         "projects_create": {"name": "Another"},
         "projects_update": {"name": "The whole world"},
+        "project_files_plan": {"document": PROJECT_FILE},
+        "project_files_apply": {"document": PROJECT_FILE},
         "target_checks_create": {"project": "world"},
         "tokens_create": token,
     }
     _add_monitoring(world)
     _add_experiments(world)
+    _add_sources(world)
+    _add_registry(world)
     return world
+
+
+def _add_registry(world: World) -> None:
+    ids = make_registered(world.project, world.person)
+    ids |= make_scheduled(world.project, world.person)
+    world.ids |= {
+        "models": ids["model"],
+        "model-versions": ids["model_version"],
+        "schedules": ids["schedule"],
+        "schedules_delete": ids["spare_schedule"],
+    }
+    of = {"project": "world", "model": "registered", "run": ids["registrable_run"]}
+    world.bodies |= {
+        "models_create": {"project": "world", "slug": "another"},
+        "models_update": {"policy": {"needs_onnx": True}},
+        "models_aliases_set": {"name": "next", "version": ids["model_version"]},
+        "models_aliases_remove": {"name": "best"},
+        "model_versions_create": of,
+        "model_versions_approve": {"reason": "Good."},
+        "model_versions_reject": {"reason": "Bad."},
+        "schedules_create": {"project": "world", "slug": "another", "definition": WEEKLY},
+        "schedules_update": {"definition": WEEKLY},
+    }
+
+
+def _add_sources(world: World) -> None:
+    source = make_source(world.project)
+    ids = make_addressed(world.project)
+    world.ids |= {
+        "uploads": ids["upload"],
+        "sources": str(source.uuid),
+        "sources_delete": ids["source"],
+        "datasets": str(make_dataset(world.project, source).uuid),
+        "dataset-versions": ids["dataset_version"],
+    }
+    definition = upload_definition(Upload.objects.get(uuid=ids["upload"]))
+    world.bodies |= {
+        "uploads_create": {"project": "world", "file": b"a,b\n1,2\n"},
+        "sources_create": {"project": "world", "slug": "another", "definition": definition},
+        "sources_update": {"description": "What they buy"},
+        "datasets_create": {"project": "world", "slug": "more", "source": source.slug},
+        "datasets_ingest": {"schema_change": "accept"},
+    }
 
 
 def _add_experiments(world: World) -> None:
@@ -141,7 +194,9 @@ def _make_things(project: Project, person: User) -> dict[str, str]:
         "jobs": str(launch_check(project, target_slug="local", spec=CheckSpec(), user=person).pk),
         "members": str(Member.objects.get(user=member).uuid),
         "project-tokens": str(ours.uuid),
+        "project-files": project.slug,
         "projects": project.slug,
+        "document-schemas": "pipeline",
         "targets": "local",
         "tokens": str(mine.uuid),
         "users": str(member.uuid),

@@ -12,6 +12,7 @@ The test fails when an address is missing here. Bodies that matter stand in BODI
 from typing import Any
 
 from tests.experiments.making import DEFINITION
+from tests.schedules.rows import WEEKLY
 
 TABLE = """
 GET    /healthz                                        200 200 200 200 200 200
@@ -178,10 +179,76 @@ GET    /api/v1/runs/{run}/artifacts/                  401 404 200 200 200 404  r
 GET    /api/v1/runs/{run}/artifacts/download/         401 404 400 400 400 404  read=400
 GET    /api/v1/runs/{run}/reports/roc/                401 404 200 200 200 404  read=200
 POST   /api/v1/runs/compare/                          401 404 200 200 200 404  read=200
+GET    /api/v1/uploads/                                401 200 200 200 200 200  read=200
+POST   /api/v1/uploads/                                401 400 400 400 400 400  sources:write=400
+GET    /api/v1/uploads/{upload}/                       401 404 200 200 200 404  read=200
+GET    /api/v1/sources/                                401 200 200 200 200 200  read=200
+POST   /api/v1/sources/                                401 404 403 201 201 404  sources:write=201
+GET    /api/v1/sources/{source}/                       401 404 200 200 200 404  read=200
+PATCH  /api/v1/sources/{source}/                       401 404 403 200 200 404  sources:write=200
+DELETE /api/v1/sources/{source}/                       401 404 403 204 204 404  sources:write=204
+POST   /api/v1/sources/{source}/test/                  401 404 403 400 400 404  sources:write=400
+GET    /api/v1/datasets/                               401 200 200 200 200 200  read=200
+POST   /api/v1/datasets/                               401 404 403 201 201 404  sources:write=201
+GET    /api/v1/datasets/{dataset}/                     401 404 200 200 200 404  read=200
+POST   /api/v1/datasets/{dataset}/ingest/              401 404 403 409 409 404  sources:write=409
+GET    /api/v1/dataset-versions/                       401 200 200 200 200 200  read=200
+GET    /api/v1/dataset-versions/{dataset_version}/     401 404 200 200 200 404  read=200
+GET    /api/v1/dataset-versions/{dataset_version}/rows/ 401 404 400 400 400 404  read=400
+GET    /api/v1/schedules/                              401 200 200 200 200 200  read=200
+POST   /api/v1/schedules/                              401 404 403 201 201 404  pipelines:write=201
+GET    /api/v1/schedules/{schedule}/                   401 404 200 200 200 404  read=200
+PATCH  /api/v1/schedules/{schedule}/                   401 404 403 200 200 404  pipelines:write=200
+DELETE /api/v1/schedules/{schedule}/                   401 404 403 204 204 404  pipelines:write=204
+POST   /api/v1/schedules/{schedule}/enable/            401 404 403 200 200 404  pipelines:write=200
+POST   /api/v1/schedules/{schedule}/disable/           401 404 403 200 200 404  pipelines:write=200
+GET    /api/v1/models/                                 401 200 200 200 200 200  read=200
+POST   /api/v1/models/                                 401 404 403 201 201 404  models:write=201
+GET    /api/v1/models/{model}/                         401 404 200 200 200 404  read=200
+PATCH  /api/v1/models/{model}/                         401 404 403 403 200 404  models:write=200
+GET    /api/v1/models/{model}/history/                 401 404 200 200 200 404  read=200
+POST   /api/v1/models/{model}/aliases/                 401 404 403 200 200 404  models:write=200
+POST   /api/v1/models/{model}/aliases/remove/          401 404 403 200 200 404  models:write=200
+GET    /api/v1/model-versions/                         401 200 200 200 200 200  read=200
+POST   /api/v1/model-versions/                         401 404 403 201 201 404  models:write=201
+GET    /api/v1/model-versions/{model_version}/         401 404 200 200 200 404  read=200
+POST   /api/v1/model-versions/{model_version}/approve/ 401 404 403 403 200 404  models:write=200
+POST   /api/v1/model-versions/{model_version}/reject/  401 404 403 403 200 404  models:write=200
+GET    /api/v1/project-files/{slug}/                   401 404 200 200 200 404  read=200
+POST   /api/v1/project-files/plan/                     401 404 403 200 200 404  read=200
+POST   /api/v1/project-files/apply/                    401 404 403 200 200 404  projects:write=200
+GET    /api/v1/document-schemas/pipeline/              401 200 200 200 200 200  read=200
 """
 
+PROJECT_FILE = "portolan: 1\nproject: \n  slug: {slug}\n  name: Hidden Reef Survey\n"
 BODIES: dict[str, dict[str, Any]] = {
+    "POST /api/v1/schedules/": {"project": "{slug}", "slug": "second", "definition": WEEKLY},
+    "PATCH /api/v1/schedules/{schedule}/": {"definition": WEEKLY},
+    "POST /api/v1/models/": {"project": "{slug}", "slug": "second"},
+    "PATCH /api/v1/models/{model}/": {"policy": {"needs_onnx": True}},
+    "POST /api/v1/models/{model}/aliases/": {"name": "next", "version": "{model_version}"},
+    "POST /api/v1/models/{model}/aliases/remove/": {"name": "best"},
+    "POST /api/v1/model-versions/": {
+        "project": "{slug}",
+        "model": "registered",
+        "run": "{registrable_run}",
+    },
+    "POST /api/v1/model-versions/{model_version}/approve/": {"reason": "Good."},
+    "POST /api/v1/model-versions/{model_version}/reject/": {"reason": "Bad."},
     "POST /api/v1/experiments/": {"project": "{slug}", "slug": "second"},
+    "POST /api/v1/sources/": {
+        "project": "{slug}",
+        "slug": "second",
+        "definition": {
+            "connection": {"kind": "folder", "path": "nowhere"},
+            "format": {"kind": "parquet"},
+        },
+    },
+    "PATCH /api/v1/sources/{source}/": {"description": "Other"},
+    "POST /api/v1/datasets/": {"project": "{slug}", "slug": "second"},
+    "POST /api/v1/datasets/{dataset}/ingest/": {},
+    # Of a column that is not there, so that nobody waits for a worker.
+    "GET /api/v1/dataset-versions/{dataset_version}/rows/": {"where": "nothing=1"},
     "PATCH /api/v1/experiments/{experiment}/": {"description": "Who leaves?"},
     "POST /api/v1/runs/": {
         "project": "{slug}",
@@ -218,6 +285,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/target-checks/": {"project": "{slug}"},
     "POST /api/v1/probes/": {"target": "nowhere"},
     "POST /api/v1/backups/": {},
+    "POST /api/v1/project-files/plan/": {"document": PROJECT_FILE},
+    "POST /api/v1/project-files/apply/": {"document": PROJECT_FILE},
     "POST /api/v1/monitors/": {
         "project": "{slug}",
         "slug": "new",

@@ -1,0 +1,1 @@
+"""Project files: a whole project as one document, planned, applied and exported."""
