@@ -19,6 +19,9 @@ from apps.targets.services import get_local_target
 from tests.experiments.making import make_told_run
 from tests.factories import PASSWORD, make_member, make_project, make_user
 from tests.monitoring.world import make_watched
+from tests.registry.rows import make_addressed as make_registered
+from tests.schedules.rows import make_addressed as make_scheduled
+from tests.sources.making import make_addressed
 
 SLUG = "hidden-reef"
 NAME = "Hidden Reef Survey"
@@ -99,6 +102,9 @@ def _ids(project: Project, people: dict[str, User], everything: User) -> dict[st
     run = make_told_run(project, people["owner"])
     return {
         **make_watched(project),
+        **make_addressed(project),
+        **make_registered(project, people["owner"]),
+        **make_scheduled(project, people["owner"]),
         "run": str(run.uuid),
         "experiment": str(run.experiment.uuid),
         "slug": project.slug,

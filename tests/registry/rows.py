@@ -12,7 +12,7 @@ from apps.accounts.models import User
 from apps.experiments.models import Artifact, Experiment, Metric, Run
 from apps.jobs.models import Job, State
 from apps.projects.models import Project
-from apps.registry.models import Model, ModelVersion
+from apps.registry.models import Alias, Model, ModelVersion
 from apps.registry.services import PACKAGED, create_model, register_version
 from apps.sources.models import Dataset, DatasetVersion
 from apps.targets.services import get_local_target
@@ -71,6 +71,19 @@ def make_version(
         conversion={"is_accepted": engine == "onnx", "reason": ""},
         created_by=user,
     )
+
+
+def make_addressed(project: Project, user: User) -> dict[str, str]:
+    """A model with a version, an alias and a run to register, by the names tests' addresses use."""
+    model = create_model(project, slug="registered", user=user)
+    version = make_version(model)
+    Alias.objects.create(model=model, name="best", version=version)
+    run = make_run_row(project, user)
+    return {
+        "model": str(model.uuid),
+        "model_version": str(version.uuid),
+        "registrable_run": str(run.uuid),
+    }
 
 
 def make_trained(project: Project, user: User, algorithm: str, rows: int = 1_500) -> Run:
