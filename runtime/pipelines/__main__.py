@@ -1,9 +1,14 @@
-"""Entry point, run as a file: `python -I runtime/pipelines/__main__.py` in the job's folder."""
+"""Entry point, run as a file: `python -I runtime/pipelines/__main__.py`, in the job's `work`."""
 
 import sys
+from types import ModuleType
 
 if __name__ == "__main__":
-    sys.path.insert(0, __file__.rsplit("/", 3)[0])
+    # The confined process may read `runtime` but not list the folder it lies in, where Python
+    # would look for it; so say where it is.
+    package = ModuleType("runtime")
+    package.__path__ = [__file__.rsplit("/", 2)[0]]
+    sys.modules["runtime"] = package
     from runtime.job import run
     from runtime.pipelines.run import main
 

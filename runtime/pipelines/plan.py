@@ -56,7 +56,7 @@ class Plan:
         if is_written and len(self.writes) > 1:
             # Several datasets change together: all that can fail comes before the first of them.
             return True
-        if is_written and len(users) == 1:
+        if users and all(each in self.writes for each in users):
             return False
         shrinks = isinstance(step, doc.AggregateStep | doc.DeduplicateStep | doc.SqlStep)
         if shrinks or (len(self._real_users(name)) > 1 and self._is_costly(name)):

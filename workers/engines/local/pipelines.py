@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.confine import landlock_abi, system_paths
+from runtime.data import SYSTEM_FILES
 from workers.engines.local.kinds import interpreter_paths, refuse_unconfined
 from workers.engines.local.processes import ROOT, Order, ProcessJobs, write_spec
 from workers.engines.local.questions import Question, Questions
@@ -26,11 +27,12 @@ class PipelineJobs(ProcessJobs):
             Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
         write_spec(folder, self._asked(folder, spec))
         code = str(ROOT / "runtime")
-        inputs = [str(each["path"]) for each in spec["inputs"].values()]
+        inputs = {str(each["path"]) for each in spec["inputs"].values()} - set(outputs)
+        system = [*system_paths(interpreter_paths(), has_network=False), *SYSTEM_FILES]
         return Order(
             argv=[sys.executable, "-I", f"{code}/pipelines/__main__.py"],
             environment={"OPENBLAS_NUM_THREADS": "1"},
-            readable=[*system_paths(interpreter_paths(), has_network=False), code, *inputs],
+            readable=[*system, code, *sorted(inputs)],
             writable=outputs,
             is_confined=landlock_abi() > 0,
             restarts=RESTARTS,
@@ -55,6 +57,6 @@ class StepPreviews(Questions):
     def question(self, spec: Mapping[str, Any]) -> Question:
         return Question(
             body={**spec, "memory_mb": PREVIEW_MEMORY_MB},
-            readable=[str(each["path"]) for each in spec["inputs"].values()],
+            readable=[*SYSTEM_FILES, *(str(each["path"]) for each in spec["inputs"].values())],
             memory_mb=PREVIEW_MEMORY_MB + 512,
         )
