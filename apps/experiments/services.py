@@ -13,6 +13,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.events.services import record_event
 from apps.experiments.models import Experiment, Param, Run, Tag
+from apps.jobs.models import Job
 from apps.jobs.services import create_job
 from apps.projects.models import Project, Role
 from apps.projects.services import require_open, require_role
@@ -151,20 +152,7 @@ def launch_run(
         created_by=user,
         created_at=timezone.now(),
     )
-    spec = TrainSpec(
-        run=str(run.uuid),
-        path=str(version.dataset.path),
-        number=version.number,
-        definition=pinned,
-    )
-    run.job = create_job(
-        "train",
-        spec=asdict(spec),
-        target=get_local_target(),
-        user=user,
-        project=project,
-        label=f"Train {run.name}",
-    )
+    run.job = _create_train_job(run, user)
     run.full_clean(exclude=["code_digest", "packages"])
     run.save()
     Param.objects.bulk_create(
@@ -172,6 +160,20 @@ def launch_run(
     )
     _tell_run("run.launched", run, user, after={"dataset": str(version)})
     return run
+
+
+def _create_train_job(run: Run, user: User) -> Job:
+    version = run.dataset_version
+    path = str(version.dataset.path)
+    spec = TrainSpec(str(run.uuid), path, version.number, run.definition)
+    return create_job(
+        "train",
+        spec=asdict(spec),
+        target=get_local_target(),
+        user=user,
+        project=run.experiment.project,
+        label=f"Train {run.name}",
+    )
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

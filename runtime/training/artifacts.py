@@ -1,5 +1,6 @@
 """What a training leaves in its run's folder, and how it is pinned."""
 
+import errno
 import glob
 import hashlib
 import json
@@ -7,17 +8,20 @@ import os
 import pickle
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from runtime.job import JobError
 from runtime.training.rows import Floats, Places, Rows
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CODE = (*sorted(glob.glob(os.path.join(HERE, "*.py"))), os.path.join(HERE, "..", "encoding.py"))
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MIN_VALIDATION_ROWS = 1_000
 MAX_VALIDATION_ROWS = 20_000
 
@@ -47,6 +51,18 @@ class Folder:
 
     def write_table(self, name: str, table: pa.Table) -> None:
         pq.write_table(table, self.at(name), compression="zstd")
+
+    @contextmanager
+    def clean_when_full(self) -> Iterator[None]:
+        """A full disk is told as such, and nothing half-written stays."""
+        try:
+            yield
+        except OSError as error:
+            if not (error.errno in NO_ROOM or "No space left" in str(error)):
+                raise
+            shutil.rmtree(self.draft, ignore_errors=True)
+            text = "The disk is full: the run's files could not be written. Make room, then train "
+            raise JobError(text + "again.") from error
 
     def publish(self) -> list[dict[str, Any]]:
         """Move everything into place; tells path, size and SHA-256 of each file."""

@@ -85,10 +85,11 @@ def train(spec: dict[str, Any]) -> dict[str, Any]:
     began = time.monotonic()
     judge(training)
     folder = artifacts.Folder(spec["folder"])
-    leave(training, folder)
     packages = artifacts.packages()
-    folder.write("packages.json", packages)
-    files = folder.publish()
+    with folder.clean_when_full():
+        leave(training, folder)
+        folder.write("packages.json", packages)
+        files = folder.publish()
     say(f"Scored and stored in {time.monotonic() - began:.1f} s.")
     return {
         "metrics": [list(each) for each in training.metrics],

@@ -144,3 +144,27 @@ def test_training_begun_again_comes_to_the_same(project: Project) -> None:
     again = finish(make_run(project, make_member(project, Role.CONTRIBUTOR)))
     assert metrics_of(run) == metrics_of(again)
     assert hashes(run) == hashes(again)
+
+
+@pytest.mark.parametrize("algorithm", ["logistic", "lightgbm", "random-forest"])
+def test_more_than_two_classes_are_learned_and_scored(project: Project, algorithm: str) -> None:
+    table = make_table(900)
+    group = np.digitize(
+        np.array(table["visits"]) + np.random.default_rng(1).normal(size=900), [3, 5]
+    )
+    make_dataset(project, table.append_column("group", [group]), slug="groups")
+    asked: dict[str, Any] = {
+        "dataset": "groups",
+        "target": "group",
+        "features": ["visits", "spend", "age"],
+    }
+    asked |= {"split": {"by": "random"}, "algorithm": algorithm}
+    run = finish(make_run(project, make_member(project, Role.CONTRIBUTOR), **asked))
+    assert run.job.state == "succeeded", run.job.message
+    assert metrics_of(run)["test.auc"] > 0.7
+    stored = pq.read_table(run.artifact_path / "predictions.parquet").to_pydict()
+    for told, label, shares in zip(
+        stored["prediction"], stored["label"], stored["probabilities"], strict=True
+    ):
+        assert told == max(shares)
+        assert label == str(shares.index(told))

@@ -12,6 +12,7 @@ import pytest
 from runtime.documents.base import DocumentError, validate_document
 from runtime.documents.training import TrainingDocument
 from runtime.job import JobError
+from runtime.training.artifacts import Folder
 from runtime.training.job import Training, prepare
 from tests.experiments.making import make_table
 
@@ -272,3 +273,12 @@ def test_wrong_document_is_refused_by_path(case: str) -> None:
         document(**more)
     assert path in caught.value.errors, caught.value.errors
     assert word in caught.value.errors[path]
+
+
+def test_full_disk_is_told_and_nothing_half_written_stays(tmp_path: Path) -> None:
+    folder = Folder(str(tmp_path))
+    folder.write("packages.json", {"numpy": "2"})
+    Path(folder.at("reports/roc.json")).symlink_to("/dev/full")
+    with pytest.raises(JobError, match="disk is full"), folder.clean_when_full():
+        folder.write("reports/roc.json", {"x": "y" * 100_000})
+    assert list(tmp_path.iterdir()) == []
