@@ -70,7 +70,7 @@ def create_source(
         secret=encrypt(secret) if secret else "",
         created_by=user,
     )
-    source.full_clean()
+    source.full_clean(exclude=["created_by"])
     source.save()
     _tell("source.created", source, user, after=_shown(source))
     return source
@@ -99,7 +99,7 @@ def update_source(
         source.secret = encrypt(secret) if secret else ""
     if source.secret and not isinstance(document.connection, PostgresConnection):
         source.secret = ""
-    source.full_clean()
+    source.full_clean(exclude=["created_by"])
     after = _shown(source)
     if before != after or secret:
         source.updated_at = timezone.now()

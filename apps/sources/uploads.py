@@ -140,7 +140,7 @@ def keep_upload(project: Project, file: StoredUpload, *, user: User) -> Upload:
         sha256=file.sha256,
         created_by=user,
     )
-    upload.full_clean()
+    upload.full_clean(exclude=["created_by"])
     upload.save()
     record_event(
         "upload.created",

@@ -84,7 +84,8 @@ class Caller:
 
     def real(self) -> AnyCase:
         """The request as somebody would send it."""
-        body = {"body": self.body, "media_type": "application/json"} if self.operation.body else {}
+        media_type = next((each.media_type for each in self.operation.body), "")
+        body = {"body": self.body, "media_type": media_type} if media_type else {}
         query = {"query": self.query} if self.query else {}
         case: AnyCase = self.operation.Case(path_parameters=self.path, **query, **body)
         return case
