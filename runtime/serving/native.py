@@ -41,7 +41,7 @@ class NativePredictor:
 
     def __init__(self, package: Package, python: str, folder: str) -> None:
         self.package, self.label, self.message = package, "native", "Starting."
-        self.ready = asyncio.Event()
+        self.ready, self._spoke = asyncio.Event(), asyncio.Event()
         self._python, self._folder = python, folder
         self._waiting: dict[int, asyncio.Future[Raw]] = {}
         self._last_id = 0
@@ -82,11 +82,13 @@ class NativePredictor:
         )
 
     async def wait_ready(self) -> None:
-        """Raise PackageError when no child can be asked within a minute."""
+        """Raise PackageError when the first child fails, or cannot be asked within a minute."""
         try:
-            await asyncio.wait_for(self.ready.wait(), START_SECONDS)
+            await asyncio.wait_for(self._spoke.wait(), START_SECONDS)
         except TimeoutError:
-            raise PackageError(f"The model's process did not come up: {self.message}") from None
+            raise PackageError("The model's process did not come up within a minute.") from None
+        if not self.ready.is_set():
+            raise PackageError(self.message)
 
     @property
     def waiting(self) -> int:
@@ -133,6 +135,7 @@ class NativePredictor:
             future.set_result(np.frombuffer(payload, np.float64).reshape(rows, columns))
 
     def _greet(self, said: dict[str, Any]) -> None:
+        self._spoke.set()
         if error := said.get("error"):
             self.message = str(error)
             return
@@ -143,7 +146,8 @@ class NativePredictor:
         """The child has ended, or closed its end: whoever waits is told, and another is started."""
         self.ready.clear()
         self._channel = None
-        self.message = self.message or "It ended, and is started again."
+        self._spoke.set()
+        self.message = self.message or "The model's process ended, and is started again."
         for future in self._waiting.values():
             _fail(future, busy(503, "The model's process ended while it answered. Try again."))
         self._waiting.clear()

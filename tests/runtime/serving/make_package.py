@@ -1,5 +1,5 @@
 """Makes model packages for tests, in the layout that registering makes. Run by the training
-environment's Python: `make_package.py <folder> <shape, see MAKERS> <onnx|native>`.
+environment's Python: `make_package.py <folder> <shape>-<engine>…`, a folder below for each.
 """
 
 import hashlib
@@ -158,4 +158,5 @@ MAKERS = {
 }
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+    for name in sys.argv[2:]:
+        main(Path(sys.argv[1]) / name, *name.split("-"))
