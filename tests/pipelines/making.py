@@ -6,7 +6,7 @@ import pyarrow as pa
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.jobs.models import Job, JobLog
+from apps.jobs.models import Job
 from apps.pipelines.definitions import create_pipeline
 from apps.pipelines.models import Pipeline, PipelineRun
 from apps.pipelines.services import launch_run
@@ -85,7 +85,6 @@ def finish(run: PipelineRun, seconds: float = 60) -> PipelineRun:
         return Job.objects.get(pk=run.job_id).is_final
 
     wait_until(has_ended, seconds=seconds, what="the run to end")
-    print(*JobLog.objects.filter(job=run.job_id).values_list("text", flat=True))
     return PipelineRun.objects.select_related("job", "version__pipeline").get(pk=run.pk)
 
 

@@ -75,7 +75,7 @@ def test_steps_tell_their_rows_bytes_and_checks(project: Project, user: User) ->
     assert counts["sales"] == (7, 7)
     assert counts["bought"] == (7, 5)
     assert counts["placed"] == (8, 5)
-    assert counts["weekly"] == counts["placed"][1:] + (3,)
+    assert counts["weekly"] == (*counts["placed"][1:], 3)
     assert counts["save"] == (3, 3)
     assert told["sound"].checks[0]["is_held"] is True
     assert told["sales"].size_bytes
