@@ -76,6 +76,10 @@ def build_world() -> World:
         ]
         for scope in SCOPES
     }
+    stranger = people["stranger"]
+    tokens["stranger's token"] = create_token(
+        stranger, name="all", scopes=SCOPES, days=1, created_by=stranger
+    )[1]
     ids = _ids(project, people, everything)
     return World(ids, {name: session_of(person) for name, person in people.items()}, tokens)
 
