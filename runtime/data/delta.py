@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import re
+import urllib.parse
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -110,17 +111,23 @@ def find_version(path: str, commit_key: str) -> Written | None:
 def version_files(path: str, number: int) -> list[str]:
     """The Parquet files, as absolute paths, that hold the version. None for a version of no rows;
     `open_dataset` knows its columns."""
-    return sorted(uri.removeprefix("file://") for uri in _at(path, number).file_uris())
+    return _files(_at(path, number))
 
 
 def open_dataset(path: str, number: int) -> ds.Dataset:
     """The version as an Arrow dataset, read only as far as it is asked for."""
     table = _at(path, number)
     schema = table_schema(table)
-    files = sorted(uri.removeprefix("file://") for uri in table.file_uris())
+    files = _files(table)
     if not files:
         return ds.dataset(schema.empty_table())
     return ds.dataset(files, format="parquet", schema=schema)
+
+
+def _files(table: DeltaTable) -> list[str]:
+    names = (urllib.parse.unquote(uri).rpartition("/")[2] for uri in table.file_uris())
+    folder = urllib.parse.unquote(table.table_uri).removeprefix("file://").rstrip("/")
+    return sorted(os.path.join(folder, name) for name in names)
 
 
 def table_schema(table: DeltaTable) -> pa.Schema:

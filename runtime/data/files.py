@@ -2,11 +2,12 @@
 
 import codecs
 import glob
+import io
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from runtime.job import JobError
 
@@ -58,13 +59,18 @@ def refuse_empty(file: SourceFile) -> None:
 class TextScan:
     """Reads text once from start to end, in blocks, and refuses what is none.
 
-    `lines` counts what was read; with `copy_to`, what was read lies there in UTF-8.
+    `lines` counts what was read; with `copy_to`, what was read lies there in UTF-8, its line ends
+    all alike. `is_mixed`: they are not alike, which the parser would stumble over.
     """
 
     file: SourceFile
     encoding: str
     copy_to: str = ""
     lines: int = 0
+    _newlines: int = 0
+    _returns: int = 0
+    _pairs: int = 0
+    _ends_in_return: bool = False
     _since_break: int = field(default=0, repr=False)
 
     def run(self, limit_bytes: int | None = None) -> None:
@@ -80,8 +86,14 @@ class TextScan:
         if self._since_break:
             self.lines += 1
 
+    @property
+    def is_mixed(self) -> bool:
+        return self._returns > 0 and not self._returns == self._pairs == self._newlines
+
     def _texts(self, source: BinaryIO, limit_bytes: int | None) -> Iterator[str]:
-        decoder = codecs.getincrementaldecoder(self.encoding)()
+        decoder: Any = codecs.getincrementaldecoder(self.encoding)()
+        if self.copy_to:
+            decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
         place = 0
         while block := source.read(BLOCK):
             held = len(decoder.getstate()[0])
@@ -117,7 +129,12 @@ class TextScan:
                 f"character on line {line:,}. Check the file, and `format.encoding`.",
                 field="format",
             )
-        breaks = text.count("\n") or text.count("\r")
+        newlines, returns = text.count("\n"), text.count("\r")
+        self._newlines, self._returns = self._newlines + newlines, self._returns + returns
+        self._pairs += text.count("\r\n") if returns else 0
+        self._pairs += self._ends_in_return and text.startswith("\n")
+        self._ends_in_return = text.endswith("\r")
+        breaks = newlines or returns
         self.lines += breaks
         if breaks:
             self._since_break = len(text) - max(text.rfind("\n"), text.rfind("\r")) - 1

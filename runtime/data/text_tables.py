@@ -7,6 +7,7 @@ leading zero is a text.
 """
 
 import csv
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -88,11 +89,14 @@ def _config(asked: Asked) -> dict[str, Any]:
 
 def _scan(asked: Asked, file: SourceFile, number: int, encoding: str) -> tuple[SourceFile, int]:
     """Check that the file is text, in UTF-8 from here on. Also how many lines were seen."""
-    is_plain = encoding == "utf-8"
-    copy_to = "" if is_plain else os.path.join(asked.temp, f"text-{number}")
-    scan = TextScan(file, encoding, copy_to)
-    scan.run(SAMPLE_BYTES if asked.sample_rows else None)
-    return (file if is_plain else SourceFile(file.name, copy_to)), scan.lines
+    limit = SAMPLE_BYTES if asked.sample_rows else None
+    copy = SourceFile(file.name, os.path.join(asked.temp, f"text-{number}"))
+    scan = TextScan(file, encoding, "" if encoding == "utf-8" else copy.path)
+    scan.run(limit)
+    if not scan.copy_to and scan.is_mixed:
+        scan = TextScan(file, encoding, copy.path)
+        scan.run(limit)
+    return (copy if scan.copy_to else file), scan.lines
 
 
 def _csv(
@@ -280,8 +284,7 @@ def _told(error: Exception, files: Sequence[SourceFile], is_thorough: bool) -> J
     if found := re.search(r"CSV Error on Line: (\d+)", text):
         return _told_csv(f"Line {int(found[1]):,} of {name}", text)
     if found := re.search(r"Malformed JSON.*? in (?:record/value|line) (\d+)[:.]? ?(.*)", text):
-        why = f"Line {int(found[1]):,} of {name} is not a JSON object: {found[2]}".rstrip(". ")
-        return JobError(f"{why}. Put it right, or leave the line out.", field="format")
+        return _odd_line(files, found[2])
     if "expected records" in text:
         return _odd_line(files)
     if found := re.search(r"in line (\d+): Object .* has duplicate key (.*)", text):
@@ -303,14 +306,23 @@ def _told(error: Exception, files: Sequence[SourceFile], is_thorough: bool) -> J
     return None
 
 
-def _odd_line(files: Sequence[SourceFile]) -> JobError:
+def _odd_line(files: Sequence[SourceFile], why: str = "") -> JobError:
+    """The first line that is no JSON object, found anew: DuckDB's own count may be one off."""
     for file in files:
         with open(file.path, encoding="utf-8-sig") as text:
             for number, line in enumerate(text, 1):
-                if line.strip() and not line.lstrip().startswith("{"):
+                if line.strip() and not _is_object(line):
                     what = f"Line {number:,} of {file.name} is not a JSON object"
+                    what += f" ({why.rstrip('. ')})" if why else ""
                     return JobError(f"{what}. Put it right, or leave it out.", field="format")
     return JobError(f"The objects of {files[0].name} hold nothing. Send others.", field="format")
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _told_csv(where: str, text: str) -> JobError:
