@@ -38,7 +38,7 @@ class Loader:
         """The table of a snapshot; `current` stays as it is.
 
         A release that has traffic and cannot be loaded refuses the snapshot whole (SnapshotError),
-        unless it failed in the current one already. Without traffic, it is only told as failed.
+        unless it has failed traffic in the current one already. Without traffic, it is only told as failed.
         `is_lenient`, after a start: what loads is served, and native models are not waited for.
         """
         releases: dict[str, Release] = {}
@@ -58,8 +58,8 @@ class Loader:
                     continue
                 made.append(release)
                 releases[spec.uuid] = release
-        self.failed, before = failed, self.failed
-        if not is_lenient and (refusal := _refusal(snapshot, failed, before)):
+        self.failed = failed
+        if not is_lenient and (refusal := _refusal(snapshot, failed, current)):
             for release in made:
                 close(release)
             raise refusal
@@ -120,12 +120,16 @@ async def _check_native(native: NativePredictor, package: Package, encoder: Enco
     check_output(package, raw, len(matrix))
 
 
-def _refusal(
-    snapshot: Snapshot, failed: Mapping[str, str], before: Mapping[str, str]
-) -> SnapshotError | None:
+def _refusal(snapshot: Snapshot, failed: Mapping[str, str], current: Table) -> SnapshotError | None:
+    had_traffic = {
+        spec.uuid
+        for endpoint in current.endpoints.values()
+        for spec in endpoint.spec.releases
+        if spec.weight
+    }
     for endpoint in snapshot.endpoints:
         for spec in endpoint.releases:
-            if spec.weight and spec.uuid in failed and spec.uuid not in before:
+            if spec.weight and spec.uuid in failed and spec.uuid not in had_traffic:
                 text = f"Release {spec.slug} of {endpoint.path}: {failed[spec.uuid]}"
                 return SnapshotError(text, endpoint=endpoint.uuid)
     return None

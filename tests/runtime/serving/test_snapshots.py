@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.runtime.serving.server import ROW, ScoringServer, endpoint, free_port, release
+from tests.runtime.serving.server import ROW, ScoringServer, endpoint, release
 from tests.servers import wait_until
 
 SCORE = "/churn/small/score"
@@ -183,4 +183,3 @@ def test_second_server_on_a_folder_or_port_is_refused(good: ScoringServer, tmp_p
     same_port = ScoringServer(tmp_path / "other", port=good.port)
     with pytest.raises(AssertionError, match=f"Port {good.port} on 127.0.0.1 cannot be used"):
         same_port.start()
-    assert free_port()

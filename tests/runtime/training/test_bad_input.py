@@ -11,9 +11,11 @@ import pytest
 
 from runtime.documents.base import DocumentError, validate_document
 from runtime.documents.training import TrainingDocument
+from runtime.encoding import Encoder
 from runtime.job import JobError
 from runtime.training.artifacts import Folder
 from runtime.training.job import Training, prepare
+from runtime.training.rows import json_rows
 from tests.experiments.making import make_table
 
 ROWS = 400
@@ -282,3 +284,25 @@ def test_full_disk_is_told_and_nothing_half_written_stays(tmp_path: Path) -> Non
     with pytest.raises(JobError, match="disk is full"), folder.clean_when_full():
         folder.write("reports/roc.json", {"x": "y" * 100_000})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_time_split_takes_dates_and_times_of_any_zone(tmp_path: Path) -> None:
+    days = [dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=d) for d in range(ROWS)]
+    split = {"by": "time", "column": "at", "train_until": "2026-06-01T00:00:00+02:00", "gap": 7}
+    split |= {"test_from": "2026-06-01T12:00"}
+    for kind in (pa.timestamp("ns", "Europe/Berlin"), pa.timestamp("s", "UTC"), pa.date32()):
+        values = pa.array([day.date() for day in days] if kind == pa.date32() else days, kind)
+        made = try_out(tmp_path, put("at", values), split=split)
+        assert len(made.split.train) == (dt.date(2026, 6, 1) - dt.date(2026, 1, 1)).days
+        assert made.split.dropped == 7
+        assert "at" not in made.features.kinds
+
+
+def test_whole_number_as_a_category_is_asked_for_as_text(tmp_path: Path) -> None:
+    made = try_out(tmp_path, make_table(ROWS), kinds={"visits": "category"}, split=KFOLD)
+    visits = next(each for each in made.signature["inputs"] if each["name"] == "visits")
+    assert visits["kind"] == "category"
+    row = json_rows(made.rows, made.signature, [0])[0]
+    assert row["visits"] in visits["categories"]
+    encoded = Encoder(made.signature).encode_rows([row])
+    assert np.array_equal(encoded[0], made.x[0], equal_nan=True)
