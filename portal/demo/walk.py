@@ -175,7 +175,7 @@ class Walk:
         return self.client.wait(f"/runs/{run['uuid']}/")
 
     def _tell_baselines(self, metrics: Mapping[str, float]) -> None:
-        found = {name: metrics.get(f"test.baseline.{name}.auc") for name in BASELINES}
+        found = {name: metrics.get(f"baseline.{name}.auc") for name in BASELINES}
         told = ", ".join(f"{name} {value:.4f}" for name, value in found.items() if value)
         self.say(f"  Naive baselines, one column each, test AUC: {told}.")
 

@@ -29,7 +29,7 @@ FITTING: Mapping[str, frozenset[str]] = {
 
 @dataclass
 class Rows:
-    """The rows a training is about, in the order of the dataset version.
+    """The rows a training is about, in the order of their keys, or else of the dataset version.
 
     `numbers` are their places in it. `y` is the class's place in `classes`, or the number.
     """
@@ -51,6 +51,12 @@ def read_rows(files: Sequence[str], asked: Mapping[str, Any]) -> Rows:
     source = ds.dataset(list(files), format="parquet")
     _refuse_unknown(source.schema.names, asked)
     table = source.to_table(columns=_needed(source.schema, asked))
+    places = np.arange(len(table))
+    if asked["keys"]:
+        # The same rows written in another order must come to the same model.
+        by = [(name, "ascending") for name in asked["keys"]]
+        places = pc.sort_indices(table, by).to_numpy().astype(np.int64)
+        table = table.take(pa.array(places))
     target = table[asked["target"]]
     missing = target.is_null(nan_is_null=True).to_numpy()
     if len(table) == 0:
@@ -66,7 +72,7 @@ def read_rows(files: Sequence[str], asked: Mapping[str, Any]) -> Rows:
         table = table.take(pa.array(kept))
     read = read_classes if asked["task"] == "classification" else read_numbers
     y, classes = read(asked["target"], table[asked["target"]])
-    return Rows(table, kept.astype(np.int64), y, classes, int(missing.sum()))
+    return Rows(table, places[kept], y, classes, int(missing.sum()))
 
 
 def _refuse_unknown(known: Sequence[str], asked: Mapping[str, Any]) -> None:
