@@ -12,9 +12,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3; 
 WORKERS ?= auto
 TESTS ?= tests
 
-.PHONY: help run test lint fix lock clean bench environments
+.PHONY: help demo run test lint fix lock clean bench environments
 
 help:
+	@echo 'make demo   take real transactions to a live, monitored endpoint, and leave the portal up'
 	@echo 'make run    start the portal (first time: sets up everything)'
 	@echo 'make test   run the tests; what the machine lacks is skipped and counted'
 	@echo 'make lint   style, types, import contracts, migrations, documents'
@@ -23,7 +24,10 @@ help:
 	@echo 'make lock   resolve the dependencies anew'
 	@echo 'make clean  remove what was built; var/, your data, stays'
 
-run: .venv/base.stamp
+demo: .venv/base.stamp environments
+	@$(PY) manage.py demo
+
+run: .venv/base.stamp environments
 	@$(PY) manage.py up
 
 test: .venv/dev.stamp environments
