@@ -57,8 +57,9 @@ class Engine:
         self.con.execute("SET enable_external_access = false")
         self.con.execute("SET lock_configuration = true")
 
-    def read(self, name: str, files: Sequence[str], schema: pa.Schema, limit: int = 0) -> None:
-        """A view of Parquet files of one schema; of no rows where there is no file."""
+    def read(self, name: str, files: Sequence[str], schema: pa.Schema, percent: float = 0) -> None:
+        """A view of Parquet files of one schema; of no rows where there is no file. With a
+        `percent`, of about so many of the rows, in runs spread over all of them."""
         if not files:
             self.con.register(f"{name} empty", schema.empty_table())
             source = quote(f"{name} empty")
@@ -66,7 +67,7 @@ class Engine:
             listed = ", ".join(literal_of(each) for each in files)
             source = f"read_parquet([{listed}])"
         columns = ", ".join(quote(each) for each in schema.names)
-        cut = f" LIMIT {limit}" if limit else ""
+        cut = f" TABLESAMPLE {percent:.4f} PERCENT (system, 42)" if percent else ""
         self.con.execute(f"CREATE TEMP VIEW {quote(name)} AS SELECT {columns} FROM {source}{cut}")
 
     def define(self, sql: Sql, *, is_kept: bool) -> int | None:

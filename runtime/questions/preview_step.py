@@ -2,8 +2,8 @@
 
 Question: definition, parameters, step, limit, inputs (read step → path, number), memory_mb. Steps
 are views here, so a chain that works row by row stops as soon as it has enough rows. Where rows
-have to be seen together (aggregates, joins, windows, …), large inputs are cut to their first
-SAMPLE_ROWS rows and the answer says so.
+have to be seen together (aggregates, joins, windows, …), about SAMPLE_ROWS rows of a large input
+are taken, spread over all of it, and the answer says so.
 """
 
 import json
@@ -96,10 +96,11 @@ class Preview:
         chosen = self.compiler.known(Sql(name, {}), name, step.columns) or dataset.schema.names
         schema = dataset.schema.empty_table().select(chosen).schema
         rows = 0 if self.is_simple else dataset.count_rows()
-        limit = SAMPLE_ROWS if rows > SAMPLE_ROWS else 0
-        if limit:
-            self.sampled[name] = [limit, rows]
-        self.engine.read(name, self.files[name], schema, limit)
+        percent = 0.0
+        if rows > SAMPLE_ROWS:
+            percent = 100 * SAMPLE_ROWS / rows
+            self.sampled[name] = [SAMPLE_ROWS, rows]
+        self.engine.read(name, self.files[name], schema, percent)
         self.columns[name] = list(chosen)
 
     def first_rows(self, limit: int) -> pa.Table:
