@@ -29,7 +29,7 @@ def with_values(rows: QuerySet[Run]) -> QuerySet[Run]:
 
 def metric_series(run: Run, key: str = "") -> dict[str, list[tuple[int, float]]]:
     """[step, value] pairs in order, by metric; of all metrics without a key."""
-    rows = run.metrics.filter(key=key) if key else run.metrics.all()
+    rows = run.metrics.filter(key=key.replace("\x00", "")) if key else run.metrics.all()
     found: dict[str, list[tuple[int, float]]] = {}
     for name, step, value in rows.values_list("key", "step", "value")[:MAX_SERIES_POINTS]:
         found.setdefault(name, []).append((step, value))

@@ -88,7 +88,7 @@ def _valid_specs(specs: Mapping[str, Any]) -> dict[str, Any]:
     if len(specs) > MAX_SPECS:
         raise ValidationError({"specs": f"An experiment keeps at most {MAX_SPECS} definitions."})
     for name, definition in specs.items():
-        if not name or len(name) > 120:
+        if not name or len(name) > 120 or "\x00" in name:
             raise ValidationError({"specs": "A definition's name has 1 to 120 characters."})
         read_definition(definition, field=f"specs.{name}")
     return dict(specs)

@@ -9,7 +9,8 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from runtime.documents.base import Document
 
-Name = Annotated[str, Field(min_length=1, max_length=255)]
+# PostgreSQL stores no NUL.
+Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]
 Moment = int | float | str
 Algorithm = Literal["logistic", "linear", "random-forest", "hist-gradient-boosting", "lightgbm"]
@@ -196,9 +197,8 @@ class TrainingDocument(Document):
     )
     target: Name = Field(description="The column to predict.")
     task: Literal["classification", "regression"] = Field(description="Classes, or a number.")
-    positive: str | None = Field(
+    positive: Name | None = Field(
         default=None,
-        max_length=255,
         description="Of two classes, the one whose probability is told.",
     )
     features: tuple[Name, ...] | None = Field(

@@ -170,7 +170,7 @@ def _lightgbm(learner: Learner, x: Matrix, y: Any, held_x: Matrix, held_y: Any) 
         n_jobs=learner.threads,
         importance_type="gain",
         deterministic=True,
-        force_row_wise=True,
+        force_col_wise=True,
         verbose=-1,
     )
     if not len(held_y):
@@ -185,7 +185,8 @@ def _lightgbm(learner: Learner, x: Matrix, y: Any, held_x: Matrix, held_y: Any) 
         x, y, eval_set=[(held_x, held_y)], eval_metric=list(names), callbacks=callbacks,
     )  # fmt: skip
     curves = [
-        (f"curve.validation.{names[metric]}", k, float(value))
+        # Its own sums depend on the threads, in the last digit.
+        (f"curve.validation.{names[metric]}", k, float(f"{value:.12g}"))
         for metric, values in seen.get("valid_0", {}).items()
         if metric in names
         for k, value in enumerate(values)
