@@ -65,10 +65,26 @@ def test_state_says_itself_in_words_and_icon() -> None:
 
 @pytest.mark.parametrize(
     ("verb", "words"),
-    [("job.launched", "launched"), ("member.role_changed", "changed the role of")],
+    [
+        ("job.launched", "launched"),
+        ("job.failed", "could not finish"),
+        ("member.role_changed", "changed the role of"),
+    ],
 )
 def test_event_verbs_read_as_words(verb: str, words: str) -> None:
     assert draw("{{ verb|did }}", verb=verb) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        ("Takes `a` and `b`.", "Takes <code>a</code> and <code>b</code>."),
+        ("A lone ` stays.", "A lone ` stays."),
+        ("<b> `<i>`", "&lt;b&gt; <code>&lt;i&gt;</code>"),
+    ],
+)
+def test_ticks_in_the_documents_text_mark_code(text: str, drawn: str) -> None:
+    assert draw("{{ said|code_spans }}", said=text) == drawn
 
 
 class Form(forms.Form):

@@ -7,7 +7,7 @@ from django import forms, template
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.core.listing import Page
@@ -36,6 +36,9 @@ STATES = {
 # What an event's verb reads like between who and what, where its own words do not.
 VERBS = {
     "job.cancel_requested": "asked to stop",
+    "job.cancelled": "stopped",
+    "job.failed": "could not finish",
+    "job.succeeded": "finished",
     "member.role_changed": "changed the role of",
     "member.took_ownership": "took ownership of",
     "person.accepted": "accepted the invitation of",
@@ -43,6 +46,7 @@ VERBS = {
     "person.made_site_admin": "made a site admin of",
     "person.no_longer_site_admin": "took site administration from",
     "portal.restored": "restored the portal from",
+    "target.observed": "saw a change of",
 }
 SIGNS = {
     "backup": "database-export",
@@ -127,6 +131,16 @@ def size_of(value: int) -> str:
 def did(verb: str) -> str:
     """An event's verb in words: “launched” for `job.launched`."""
     return VERBS.get(verb) or verb.rpartition(".")[2].replace("_", " ")
+
+
+@register.filter
+def code_spans(text: str) -> SafeString:
+    """Text of the document's, where what stands between `ticks` is code."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:
+        return format_html("{}", text)
+    marked = [format_html("<code>{}</code>" if n % 2 else "{}", t) for n, t in enumerate(parts)]
+    return format_html_join("", "{}", ((each,) for each in marked))
 
 
 @register.filter

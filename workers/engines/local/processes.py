@@ -243,4 +243,6 @@ def _pulse(folder: Path) -> str:
     beat = read_json(str(folder / "heartbeat.json"))
     if beat is None:
         return "Starting."
-    return f"{beat['seconds']:.0f} s, {beat['rss_mb']:.0f} MB, {beat['processes']} processes"
+    count = beat["processes"]
+    family = "1 process" if count == 1 else f"{count} processes"
+    return f"{beat['seconds']:.0f} s, {beat['rss_mb']:.0f} MB, {family}"
