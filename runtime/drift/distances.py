@@ -13,7 +13,8 @@ same reference (`compare`), and exactly from arrays. NumPy only.
   less by at most the greatest share that one bin holds (`ks_error`; 1/256 unshifted).
 * Wasserstein-1 in standard deviations of the reference, so that one threshold fits every column
   (for a constant reference: in the column's own unit). From histograms values are taken as spread
-  evenly within a bin: wrong by at most the mean width of a bin; outside the range it is exact.
+  evenly within a bin: wrong by at most the mean width of a bin; it is exact outside the range, and
+  where few values differ.
 
 All but the missing rate leave missing values out.
 """
@@ -112,9 +113,9 @@ def cells(reference: Column, current: Column) -> tuple[Floats, Floats]:
     return p / max(p.sum(), 1.0), q / max(q.sum(), 1.0)
 
 
-def psi(p: npt.ArrayLike, q: npt.ArrayLike) -> float:
-    """Of two lists of shares. Where neither has anything, a cell adds nothing."""
-    shares = np.maximum(np.array([p, q], dtype=np.float64), LEAST_SHARE)
+def psi(p: npt.ArrayLike, q: npt.ArrayLike, *, least: float = LEAST_SHARE) -> float:
+    """Of two lists of shares, none taken as less than `least`."""
+    shares = np.maximum(np.array([p, q], dtype=np.float64), least)
     return float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
 
 
@@ -194,6 +195,9 @@ def _wasserstein(reference: Column, current: Column) -> float:
     p, q = _all_counts(reference), _all_counts(current)
     gaps = (np.cumsum(p) / p.sum() - np.cumsum(q) / q.sum())[:-1]
     left, right, width = gaps[:-1], gaps[1:], np.diff(edges)
+    if reference.get("is_discrete"):
+        # Each bin's values are all at its lower edge.
+        return float((np.abs(right) * width).sum() + tails)
     area = (np.abs(left) + np.abs(right)) / 2
     # Where the functions cross within a bin, two triangles instead of a trapezium.
     crosses = left * right < 0
@@ -208,7 +212,10 @@ def _wasserstein_noise(reference: Column, spread: float) -> float:
         return 0.0
     share = np.cumsum(_all_counts(reference))[:-1] / present(reference)
     deviation = np.sqrt(share * (1 - share))
-    area = ((deviation[:-1] + deviation[1:]) / 2 * np.diff(edges)).sum()
+    between = (
+        deviation[1:] if reference.get("is_discrete") else (deviation[:-1] + deviation[1:]) / 2
+    )
+    area = (between * np.diff(edges)).sum()
     return float(Z_TWO * area * math.sqrt(spread) / scale_of(reference))
 
 

@@ -2,7 +2,7 @@
 later is counted with its edges. NumPy only: it runs in the training and the serving environment.
 
 A number column's bins hold about equal shares of the reference. A value that is frequent, or every
-value where few differ, has a bin of its own, so counts stay exact for whole numbers and flags.
+value where few differ (`is_discrete`), has a bin of its own, so counts stay exact for whole numbers.
 Bin i holds `edges[i] <= x < edges[i + 1]`; the last holds its upper edge too, and an upper edge
 equal to the lower makes a bin of one value. `below` and `above` count what lies outside the
 reference's range, infinities included; `below_sum` and `above_sum` how far outside, in sum, which
@@ -164,22 +164,25 @@ def _number_reference(values: npt.ArrayLike, bins: int) -> Column:
     low, high = np.searchsorted(sorted_values, [-np.inf, np.inf], side="left")
     low = int(np.searchsorted(sorted_values, -np.inf, side="right"))
     finite = sorted_values[low : int(high)]
-    edges = _edges(finite, bins)
+    edges, is_discrete = _edges(finite, bins)
     column = count_sorted({"kind": "number", "edges": edges}, sorted_values, missing)
+    column["is_discrete"] = is_discrete
     has_values = len(finite) > 0
     column["mean"] = float(finite.mean()) if has_values else None
     column["std"] = float(finite.std()) if has_values else None
     return column
 
 
-def _edges(values: Floats, bins: int) -> list[float]:
-    """Edges of about equal shares of sorted, finite values; frequent values get their own bin."""
+def _edges(values: Floats, bins: int) -> tuple[list[float], bool]:
+    """Edges of about equal shares of sorted, finite values; frequent values get their own bin.
+    True where few values differ, each of which has one."""
     if not len(values):
-        return []
+        return [], False
     is_new = np.concatenate(([True], values[1:] != values[:-1]))
     if int(is_new.sum()) <= bins:
         edges = values[is_new]
-        return [*edges.tolist(), float(edges[-1])]
+        # A small sample of anything has few values, too; where few differ they come again.
+        return [*edges.tolist(), float(edges[-1])], len(values) >= 4 * len(edges)
     last = len(values) - 1
     even = np.linspace(0, last, bins + 1).round().astype(np.int64)
     # Finer and finer towards both ends, where a few values may span most of the range.
@@ -190,9 +193,8 @@ def _edges(values: Floats, bins: int) -> list[float]:
     frequent = np.unique(evenly[1:][evenly[1:] == evenly[:-1]])
     # Just above a frequent value its bin ends, so that its neighbours are told from it.
     edges = np.unique(np.concatenate((at, np.nextafter(frequent, np.inf))))
-    return [each for each in edges.tolist() if each <= at[-1]] + (
-        [float(at[-1])] if at[-1] in frequent else []
-    )
+    kept = [each for each in edges.tolist() if each <= at[-1]]
+    return kept + kept[-1:] * bool(kept[-1] in frequent), False
 
 
 def _category_reference(values: Any, *, is_boolean: bool) -> Column:
