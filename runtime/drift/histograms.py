@@ -2,7 +2,7 @@
 later is counted with its edges. NumPy only: it runs in the training and the serving environment.
 
 A number column's bins hold about equal shares of the reference. A value that is frequent, or every
-value where few differ (`is_discrete`), has a bin of its own, so counts stay exact for whole numbers.
+value where few differ (`is_discrete`), has a bin of its own: whole numbers are counted exactly.
 Bin i holds `edges[i] <= x < edges[i + 1]`; the last holds its upper edge too, and an upper edge
 equal to the lower makes a bin of one value. `below` and `above` count what lies outside the
 reference's range, infinities included; `below_sum` and `above_sum` how far outside, in sum, which
