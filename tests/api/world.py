@@ -18,6 +18,7 @@ from apps.projects.models import Member, Project, Role
 from apps.projects.services import create_project_token
 from apps.sources.models import Upload
 from runtime.definitions import CheckSpec
+from tests.deployments.rows import make_addressed as make_deployed
 from tests.experiments.making import DEFINITION, make_told_run
 from tests.factories import make_member, make_project, make_user
 from tests.monitoring.world import definition, make_watched
@@ -92,7 +93,27 @@ def make_world() -> World:
     _add_experiments(world)
     _add_sources(world)
     _add_registry(world)
+    _add_deployments(world)
     return world
+
+
+def _add_deployments(world: World) -> None:
+    ids = make_deployed(world.project, world.person)
+    world.ids |= {
+        "endpoints": ids["endpoint"],
+        "releases": ids["spare_release"],
+        "route-changes": ids["route_change"],
+        "endpoint-keys": ids["endpoint_key"],
+    }
+    of = {"project": "world", "endpoint": "deployed"}
+    world.bodies |= {
+        "endpoints_create": {"project": "world", "slug": "more", "definition": {"model": "churn"}},
+        "endpoints_update": {"definition": {"model": "churn", "sticky": "household_id"}},
+        "endpoints_weights": {"weights": {"first": 90, "second": 10}, "reason": "A try."},
+        "endpoints_roll_back": {"reason": "Too slow."},
+        "releases_create": {**of, "version": ids["releasable_version"], "slug": "next"},
+        "endpoint_keys_create": {**of, "name": "a client", "days": 30},
+    }
 
 
 def _add_registry(world: World) -> None:

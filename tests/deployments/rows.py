@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.deployments.models import Endpoint, Release, RouteChange
+from apps.deployments.routing import set_weights
 from apps.deployments.services import create_endpoint, create_key, create_release
 from apps.jobs.models import Job
 from apps.projects.models import Project
@@ -67,15 +68,19 @@ def weights_of(endpoint: Endpoint) -> dict[str, int]:
 
 
 def make_addressed(project: Project, user: User) -> dict[str, str]:
-    """An endpoint with two releases and a key, by the names tests' addresses use."""
+    """An endpoint with three releases, a key and a history, by the names tests' addresses use."""
     endpoint = make_endpoint(project, user, "deployed")
     first = make_release(endpoint, user, "first", None)
     make_release(endpoint, user, "second", None)
+    spare = make_release(endpoint, user, "spare", None)
+    set_weights(endpoint, weights={"first": 100}, user=user)
+    set_weights(endpoint, weights={"first": 50, "second": 50}, user=user)
     key, _ = create_key(endpoint, name="a client", user=user)
     change = RouteChange.objects.filter(endpoint=endpoint).latest("number")
     return {
         "endpoint": str(endpoint.uuid),
         "release": str(first.uuid),
+        "spare_release": str(spare.uuid),
         "releasable_version": str(first.version.uuid),
         "route_change": str(change.uuid),
         "endpoint_key": str(key.uuid),

@@ -214,6 +214,23 @@ POST   /api/v1/model-versions/                         401 404 403 201 201 404  
 GET    /api/v1/model-versions/{model_version}/         401 404 200 200 200 404  read=200
 POST   /api/v1/model-versions/{model_version}/approve/ 401 404 403 403 200 404  models:write=200
 POST   /api/v1/model-versions/{model_version}/reject/  401 404 403 403 200 404  models:write=200
+GET    /api/v1/endpoints/                              401 200 200 200 200 200  read=200
+POST   /api/v1/endpoints/                              401 404 403 201 201 404  endpoints:write=201
+GET    /api/v1/endpoints/{endpoint}/                   401 404 200 200 200 404  read=200
+PATCH  /api/v1/endpoints/{endpoint}/                   401 404 403 200 200 404  endpoints:write=200
+POST   /api/v1/endpoints/{endpoint}/weights/           401 404 403 202 202 404  endpoints:write=202
+POST   /api/v1/endpoints/{endpoint}/roll-back/         401 404 403 202 202 404  endpoints:write=202
+GET    /api/v1/releases/                               401 200 200 200 200 200  read=200
+POST   /api/v1/releases/                               401 404 403 201 201 404  endpoints:write=201
+GET    /api/v1/releases/{release}/                     401 404 200 200 200 404  read=200
+POST   /api/v1/releases/{spare_release}/retire/        401 404 403 200 200 404  endpoints:write=200
+GET    /api/v1/route-changes/                          401 200 200 200 200 200  read=200
+GET    /api/v1/route-changes/{route_change}/           401 404 200 200 200 404  read=200
+GET    /api/v1/endpoint-keys/                          401 200 200 200 200 200  read=200
+POST   /api/v1/endpoint-keys/                          401 404 403 403 201 404  endpoints:write=201
+GET    /api/v1/endpoint-keys/{endpoint_key}/           401 404 200 200 200 404  read=200
+POST   /api/v1/endpoint-keys/{endpoint_key}/rotate/    401 404 403 403 201 404  endpoints:write=201
+POST   /api/v1/endpoint-keys/{endpoint_key}/revoke/    401 404 403 403 200 404  endpoints:write=200
 GET    /api/v1/project-files/{slug}/                   401 404 200 200 200 404  read=200
 POST   /api/v1/project-files/plan/                     401 404 403 200 200 404  read=200
 POST   /api/v1/project-files/apply/                    401 404 403 200 200 404  projects:write=200
@@ -222,6 +239,20 @@ GET    /api/v1/document-schemas/pipeline/              401 200 200 200 200 200  
 
 PROJECT_FILE = "portolan: 1\nproject: \n  slug: {slug}\n  name: Hidden Reef Survey\n"
 BODIES: dict[str, dict[str, Any]] = {
+    "POST /api/v1/endpoints/": {
+        "project": "{slug}",
+        "slug": "second",
+        "definition": {"model": "churn"},
+    },
+    "PATCH /api/v1/endpoints/{endpoint}/": {"description": "Who leaves?"},
+    "POST /api/v1/endpoints/{endpoint}/weights/": {"weights": {"first": 100}},
+    "POST /api/v1/releases/": {
+        "project": "{slug}",
+        "endpoint": "deployed",
+        "version": "{releasable_version}",
+        "slug": "next",
+    },
+    "POST /api/v1/endpoint-keys/": {"project": "{slug}", "endpoint": "deployed", "name": "k"},
     "POST /api/v1/schedules/": {"project": "{slug}", "slug": "second", "definition": WEEKLY},
     "PATCH /api/v1/schedules/{schedule}/": {"definition": WEEKLY},
     "POST /api/v1/models/": {"project": "{slug}", "slug": "second"},

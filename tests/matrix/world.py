@@ -16,6 +16,7 @@ from apps.overview.models import Backup
 from apps.projects.models import Member, Project, Role
 from apps.projects.services import create_project_token
 from apps.targets.services import get_local_target
+from tests.deployments.rows import make_addressed as make_deployed
 from tests.experiments.making import make_told_run
 from tests.factories import PASSWORD, make_member, make_project, make_user
 from tests.monitoring.world import make_watched
@@ -109,6 +110,7 @@ def _ids(project: Project, people: dict[str, User], everything: User) -> dict[st
         **make_addressed(project),
         **make_registered(project, people["owner"]),
         **make_scheduled(project, people["owner"]),
+        **make_deployed(project, people["owner"]),
         "run": str(run.uuid),
         "experiment": str(run.experiment.uuid),
         "slug": project.slug,

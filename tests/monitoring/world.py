@@ -87,7 +87,11 @@ def make_release(
 def make_endpoint(project: Project, slug: str = "household-churn") -> Endpoint:
     model, _ = Model.objects.get_or_create(project=project, slug="churn")
     return Endpoint.objects.create(
-        project=project, slug=slug, model=model, target=get_local_target(), definition={}
+        project=project,
+        slug=slug,
+        model=model,
+        target=get_local_target(),
+        definition={"model": model.slug},
     )
 
 
