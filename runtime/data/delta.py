@@ -14,11 +14,9 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from deltalake import (
     CommitProperties,
     DeltaTable,
@@ -27,6 +25,9 @@ from deltalake import (
     WriterProperties,
     write_deltalake,
 )
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 LOCK = ".portolan.lock"
 PENDING = ".portolan.pending"
@@ -114,8 +115,30 @@ def version_files(path: str, number: int) -> list[str]:
     return _files(_at(path, number))
 
 
-def open_dataset(path: str, number: int) -> ds.Dataset:
+@dataclass(frozen=True)
+class Held:
+    """What a version holds, as its log tells: Parquet files, columns, rows and bytes."""
+
+    files: list[str]
+    schema: pa.Schema
+    rows: int
+    size_bytes: int
+
+
+def look_at(path: str, number: int) -> Held:
+    """What a version holds, without reading any of it."""
+    table = _at(path, number)
+    adds = pa.table(table.get_add_actions(flatten=True))
+    files = sorted(uri.removeprefix("file://") for uri in table.file_uris())
+    rows, size = sum(adds["num_records"].to_pylist()), sum(adds["size_bytes"].to_pylist())
+    return Held(files, table_schema(table), rows, size)
+
+
+def open_dataset(path: str, number: int) -> "ds.Dataset":
     """The version as an Arrow dataset, read only as far as it is asked for."""
+    # Takes long to import, and not everybody needs it.
+    import pyarrow.dataset as ds
+
     table = _at(path, number)
     schema = table_schema(table)
     files = _files(table)
@@ -194,6 +217,8 @@ def storable_type(kind: pa.DataType, name: str = "") -> pa.DataType:
 
 
 def _casted(reader: pa.RecordBatchReader, target: pa.Schema) -> Iterator[pa.RecordBatch]:
+    import pyarrow.compute as pc
+
     for batch in reader:
         columns = []
         for field, column in zip(target, batch.columns, strict=True):

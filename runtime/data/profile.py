@@ -7,11 +7,13 @@ or not a number; infinities count as values, but not towards figures. Above EXAC
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 BINS = 20
 TOP = 10
@@ -29,7 +31,7 @@ Row = dict[str, Any]
 
 
 def profile_table(
-    data: Sequence[str] | ds.Dataset | pa.Table,
+    data: "Sequence[str] | ds.Dataset | pa.Table",
     *,
     memory_mb: int = 512,
     threads: int = 2,

@@ -103,6 +103,11 @@ class Engine:
     def count(self, name: str) -> int:
         return int(self.one(f"SELECT count(*) FROM {quote(name)}")[0])
 
+    def is_unique(self, name: str, keys: str) -> bool:
+        """Whether no two rows of the step are equal in these columns (a list in SQL)."""
+        text = f"SELECT 1 FROM {quote(name)} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"
+        return not self.one(text)
+
     def one(self, sql: str) -> tuple[Any, ...]:
         return self.con.execute(sql).fetchone() or ()
 

@@ -67,15 +67,15 @@ class Preview:
         self.inputs = {
             name: each for name, each in question["inputs"].items() if name in self.order
         }
-        self.files = {
-            name: delta.version_files(each["path"], int(each["number"]))
+        self.held = {
+            name: delta.look_at(each["path"], int(each["number"]))
             for name, each in self.inputs.items()
         }
         self.columns: dict[str, list[str]] = {}
         self.sampled: dict[str, list[int]] = {}
         parameters = {**document.parameters, **question["parameters"]}
         self.engine = Engine(
-            files=[path for files in self.files.values() for path in files],
+            files=[path for held in self.held.values() for path in held.files],
             memory_mb=int(question["memory_mb"]),
             threads=os.cpu_count() or 1,
             temp_folder=os.path.join(os.getcwd(), "spill"),
@@ -91,16 +91,16 @@ class Preview:
         self.columns[name] = list(self.engine.types(name))
 
     def _read(self, name: str, step: doc.ReadStep) -> None:
-        dataset = delta.open_dataset(self.inputs[name]["path"], int(self.inputs[name]["number"]))
-        self.columns[name] = dataset.schema.names
-        chosen = self.compiler.known(Sql(name, {}), name, step.columns) or dataset.schema.names
-        schema = dataset.schema.empty_table().select(chosen).schema
-        rows = 0 if self.is_simple else dataset.count_rows()
+        held = self.held[name]
+        self.columns[name] = held.schema.names
+        chosen = self.compiler.known(Sql(name, {}), name, step.columns) or held.schema.names
+        schema = held.schema.empty_table().select(chosen).schema
+        rows = 0 if self.is_simple else held.rows
         percent = 0.0
         if rows > SAMPLE_ROWS:
             percent = 100 * SAMPLE_ROWS / rows
             self.sampled[name] = [SAMPLE_ROWS, rows]
-        self.engine.read(name, self.files[name], schema, percent)
+        self.engine.read(name, held.files, schema, percent)
         self.columns[name] = list(chosen)
 
     def first_rows(self, limit: int) -> pa.Table:
