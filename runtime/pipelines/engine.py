@@ -141,7 +141,9 @@ class Engine:
         if isinstance(error, duckdb.IOException):
             return StepError(NO_ROOM, step=sql.step)
         place = int(said.get("position", -1))
-        column, position = sql.where_is(place - offset) if place >= 0 else ("", None)
+        # DuckDB counts bytes; what is shown counts characters.
+        before = sql.text.encode()[: max(place - offset, 0)].decode("utf-8", "ignore")
+        column, position = sql.where_is(len(before)) if place >= offset else ("", None)
         return StepError(plainly(said), step=sql.step, column=column, position=position)
 
     def blamed(self, error: Exception, chain: Sequence[Sql]) -> StepError | None:
