@@ -1,9 +1,9 @@
-"""The backup archive: a gzipped tar of the database's rows, the lake, and what they belong to.
+"""The backup archive: a gzipped tar of the database's rows, and of the files they speak of.
 
 ```
 manifest.json            version, migrations, key fingerprint, rows and SHA-256 of every member
 rows/<app>.<model>.jsonl one row a line, as Django's serializer writes it: any database reads it
-lake/…                   the datasets' files, as they lie in `var/lake`
+lake/… uploads/… artifacts/… models/… captures/…   files, as they lie in `var`
 ```
 Keys are not in it, only the fingerprint of the newest: keep the key file apart from the archive.
 """
@@ -28,6 +28,8 @@ from django.utils import timezone
 from apps.core.crypto import key_fingerprint
 
 FORMAT = 1
+# What rows speak of: datasets, uploaded files, what runs left, model packages, captured requests.
+FOLDERS = ("lake", "uploads", "artifacts", "models", "captures")
 # What a restored portal must not bring back: sign-ins, and notes of moments long gone.
 LEFT_OUT = frozenset(
     {
@@ -148,16 +150,25 @@ def _add_rows(
 
 
 def _add_lake(tar: tarfile.TarFile, manifest: Manifest, say: Callable[[str], None]) -> None:
-    lake = settings.VAR_DIR / "lake"
-    paths = sorted(path for path in lake.rglob("*") if path.is_file() and not path.is_symlink())
-    for path in paths:
-        _add_file(tar, path, f"lake/{path.relative_to(lake).as_posix()}", manifest)
-    say(f"lake: {len(paths):,} files")
+    """The files of every folder. Rows were read before, so all that they speak of is there."""
+    for name in FOLDERS:
+        folder, count = settings.VAR_DIR / name, 0
+        for path in sorted(folder.rglob("*")):
+            if path.is_symlink() or not path.is_file():
+                continue
+            try:
+                _add_file(tar, path, f"{name}/{path.relative_to(folder).as_posix()}", manifest)
+            except FileNotFoundError:
+                # A draft that became something else meanwhile: no row speaks of it yet.
+                continue
+            count += 1
+        say(f"{name}: {count:,} files")
 
 
 def _add_file(tar: tarfile.TarFile, path: Path, name: str, manifest: Manifest) -> None:
-    manifest.sha256[name] = file_sha256(path)
+    digest = file_sha256(path)
     tar.add(path, name, recursive=False)
+    manifest.sha256[name] = digest
 
 
 def file_sha256(path: Path) -> str:

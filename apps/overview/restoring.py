@@ -15,6 +15,7 @@ from apps.core.crypto import key_fingerprint
 from apps.events.services import record_event
 from apps.jobs.models import Job, JobEvent, State
 from apps.overview.archive import (
+    FOLDERS,
     ArchiveError,
     Manifest,
     applied_migrations,
@@ -27,19 +28,19 @@ from apps.overview.archive import (
 def restore_archive(
     path: Path, *, is_replacing: bool, accepts_other_key: bool, say: Callable[[str], None]
 ) -> Manifest:
-    """Put the archive's rows and lake in place of what is here. The portal must not be running.
+    """Put the archive's rows and files in place of what is here. The portal must not be running.
 
     Raise ArchiveError, with nothing changed, when the archive is damaged, belongs to another
     version or key, or would replace data without being told to. Killed half way, it is run again.
     """
     manifest = read_manifest(path)
     _refuse(manifest, is_replacing=is_replacing, accepts_other_key=accepts_other_key)
-    fresh_lake = settings.VAR_DIR / "lake.restoring"
-    shutil.rmtree(fresh_lake, ignore_errors=True)
+    fresh = settings.VAR_DIR / "files.restoring"
+    shutil.rmtree(fresh, ignore_errors=True)
     with tarfile.open(path, "r:gz") as tar:
-        _extract_lake(tar, fresh_lake, say)
+        _extract_files(tar, fresh, say)
         _load_rows(tar, manifest, path.name, say)
-    _swap_lake(fresh_lake)
+    _swap_files(fresh)
     return manifest
 
 
@@ -64,20 +65,22 @@ def _refuse(manifest: Manifest, *, is_replacing: bool, accepts_other_key: bool) 
         )
 
 
-def _extract_lake(tar: tarfile.TarFile, folder: Path, say: Callable[[str], None]) -> None:
-    members = [member for member in tar if member.isfile() and member.name.startswith("lake/")]
+def _extract_files(tar: tarfile.TarFile, folder: Path, say: Callable[[str], None]) -> None:
+    members = [each for each in tar if each.isfile() and each.name.split("/")[0] in FOLDERS]
     for member in members:
         tar.extract(member, folder, filter="data")
-    say(f"lake: {len(members):,} files")
+    say(f"{len(members):,} files")
 
 
-def _swap_lake(fresh: Path) -> None:
-    lake, old = settings.VAR_DIR / "lake", settings.VAR_DIR / "lake.replaced"
-    if lake.exists():
-        lake.rename(old)
-    if (fresh / "lake").exists():
-        (fresh / "lake").rename(lake)
-    shutil.rmtree(old, ignore_errors=True)
+def _swap_files(fresh: Path) -> None:
+    for name in FOLDERS:
+        place, old = settings.VAR_DIR / name, settings.VAR_DIR / f"{name}.replaced"
+        shutil.rmtree(old, ignore_errors=True)
+        if place.exists():
+            place.rename(old)
+        if (fresh / name).exists():
+            (fresh / name).rename(place)
+        shutil.rmtree(old, ignore_errors=True)
     shutil.rmtree(fresh, ignore_errors=True)
 
 

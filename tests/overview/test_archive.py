@@ -48,10 +48,13 @@ def test_restored_portal_has_the_rows_and_the_lake(var: Path) -> None:
     project, owner = make_rows()
     (var / "lake" / "d").mkdir(parents=True)
     (var / "lake" / "d" / "part.parquet").write_bytes(b"\x00\x01rows")
+    (var / "models" / "m").mkdir(parents=True)
+    (var / "models" / "m" / "model.onnx").write_bytes(b"weights")
     archive = back_up()
     Project.objects.all().delete()
     make_user(email="later@example.com")
     (var / "lake" / "d" / "part.parquet").write_bytes(b"changed")
+    (var / "models" / "m" / "model.onnx").unlink()
     (var / "lake" / "d" / "new").touch()
     run("restore", str(archive), "--replace")
     back = Project.objects.get()
@@ -60,6 +63,7 @@ def test_restored_portal_has_the_rows_and_the_lake(var: Path) -> None:
     assert not User.objects.filter(email="later@example.com").exists()
     assert (var / "lake" / "d" / "part.parquet").read_bytes() == b"\x00\x01rows"
     assert not (var / "lake" / "d" / "new").exists()
+    assert (var / "models" / "m" / "model.onnx").read_bytes() == b"weights"
     assert Event.objects.filter(verb="portal.restored").count() == 1
 
 
