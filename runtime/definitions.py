@@ -209,7 +209,10 @@ DOCUMENTS: dict[str, type[Document]] = {
 }
 
 # Fields of specs that concern more than the job's own project: people are not shown them.
-UNSHOWN: dict[str, frozenset[str]] = {"deploy": frozenset({"snapshot"})}
+UNSHOWN: dict[str, frozenset[str]] = {
+    "deploy": frozenset({"snapshot"}),
+    "ingest": frozenset({"allowed_hosts", "path", "table"}),
+}
 
 
 def field_names(kind: str) -> frozenset[str]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from runtime.data.delta import (
     NO_ROOM,
@@ -22,7 +23,7 @@ from runtime.data.profile import profile_table
 from runtime.data.reading import Asked, open_source
 from runtime.job import JobError, run
 
-PROFILE_MEMORY_MB = 512
+PROFILE_MEMORY_MB = 384
 
 
 def main(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,6 +44,8 @@ def main(spec: Mapping[str, Any]) -> dict[str, Any]:
         text = "There was no room on the disk; the dataset is as it was. Make room, then try again."
         raise JobError(text) from None
     print(f"Version {written.number}: {written.rows:,} rows, {written.size_bytes:,} bytes.")  # noqa: T201
+    # What reading and writing held goes back before the profile takes its own.
+    pa.default_memory_pool().release_unused()
     files = version_files(table, written.number)
     source: Any = files or open_dataset(table, written.number).to_table()
     profile = profile_table(

@@ -19,7 +19,9 @@ def open_parquet(asked: Asked, is_thorough: bool) -> Iterator[pa.RecordBatchRead
     files = asked.files()
     schema = _schema(files[:1] if asked.sample_rows else files)
     columns = choose_columns(asked, schema.names)
-    options = ds.ParquetFragmentScanOptions(use_buffered_stream=True, buffer_size=BUFFER)
+    options = ds.ParquetFragmentScanOptions(
+        use_buffered_stream=True, buffer_size=BUFFER, pre_buffer=False
+    )
     form = ds.ParquetFileFormat(default_fragment_scan_options=options)
     dataset = ds.dataset([file.path for file in files], format=form, schema=schema)
     scanner = dataset.scanner(

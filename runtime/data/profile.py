@@ -21,7 +21,7 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 EXACT_ROWS = 3_000_000
 # Counting every value of a column with more of them than this costs much and says little.
 TOP_DISTINCT = 200_000
-GROUP = 40
+GROUP = 8
 TEXT_LIMIT = 120
 NUMBERS = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "REAL")
 TIMES = ("TIMESTAMP", "DATE")
