@@ -114,16 +114,17 @@ class Engine:
     def stream(self, name: str) -> pa.RecordBatchReader:
         """The rows of a step, computed as they are taken. Sums of integers, which DuckDB holds in
         128 bits, come as the 64 bits that everything after us expects."""
+        return self.con.execute(self._as_written(name)).to_arrow_reader(BATCH_ROWS)
+
+    def _as_written(self, name: str) -> str:
         parts = [
             f"CAST({quote(column)} AS BIGINT) AS {quote(column)}" if kind in WIDE else quote(column)
             for column, kind in self.types(name).items()
         ]
-        text = f"SELECT {', '.join(parts)} FROM {quote(name)}"
-        return self.con.execute(text).to_arrow_reader(BATCH_ROWS)
+        return f"SELECT {', '.join(parts)} FROM {quote(name)}"
 
     def first_rows(self, name: str, limit: int) -> pa.Table:
-        text = f"SELECT * FROM {quote(name)} LIMIT {limit}"
-        return self.con.execute(text).to_arrow_table()
+        return self.con.execute(f"{self._as_written(name)} LIMIT {limit}").to_arrow_table()
 
     def kept_bytes(self) -> int:
         """What tables hold in memory and on disk."""
