@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,14 @@ def evaluate(spec: Mapping[str, Any]) -> dict[str, Any]:
     """
     definition = spec["definition"]
     window = Window(_time(spec["window_start"]), _time(spec["window_end"]))
+    _say(f"Evaluating from {window.start} to {window.end}.")
     buckets, skipped = Buckets.of(window), Skipped()
     tallies = [
         tally_release(release, _read_reference(release), window, buckets, skipped)
         for release in spec["releases"]
     ]
+    for tally in tallies:
+        _say(f"{tally.slug}: {tally.row_count:,} rows counted.")
     of_columns = [each for each in definition["signals"] if each["signal"] not in OF_TRAFFIC]
     if of_columns:
         _refuse_unreferenced(tallies)
@@ -55,6 +59,12 @@ def evaluate(spec: Mapping[str, Any]) -> dict[str, Any]:
         },
         "skipped": {"count": skipped.count, "names": skipped.names},
     }
+
+
+def _say(text: str) -> None:
+    """A line of the job's log, at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _time(text: str) -> dt.datetime:
