@@ -73,7 +73,7 @@ def make_run(project: Project, user: User, name: str = "", **changes: Any) -> Ru
     return launch_run(experiment, definition={**DEFINITION, **changes}, name=name, user=user)
 
 
-def finish(run: Run, seconds: float = 60) -> Run:
+def finish(run: Run, seconds: float = 180) -> Run:
     """Take the worker's steps until the run's job has ended."""
 
     def has_ended() -> bool:

@@ -27,7 +27,7 @@ LIMITS = {"memory_mb": 2048, "disk_mb": 256, "processes": 64, "seconds": 120}
 class TestTrainings(EngineContract):
     info = INFO
     kind = "train"
-    seconds = 60.0
+    seconds = 180.0
 
     @pytest.fixture
     def context(self, tmp_path: Path) -> EngineContext:
