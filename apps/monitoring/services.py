@@ -124,22 +124,9 @@ def launch_evaluation(
     start, end = _window(monitor, window_start, window_end)
     slug = str(monitor.definition.get("release") or "") if release is None else release
     _find_release(slug, endpoint, field="release")
-    releases = endpoint.releases.select_related("version").order_by("pk")
     job = create_job(
         "evaluate",
-        spec=asdict(
-            EvaluateSpec(
-                endpoint=str(endpoint.uuid),
-                definition=dict(monitor.definition),
-                window_start=start.isoformat(),
-                window_end=end.isoformat(),
-                releases=[
-                    {"uuid": str(r.uuid), "slug": r.slug, "version": str(r.version.uuid)}
-                    for r in releases
-                    if slug in ("", r.slug)
-                ],
-            )
-        ),
+        spec=asdict(_spec(monitor, start, end, slug)),
         target=endpoint.target,
         user=user,
         project=project,
@@ -147,6 +134,21 @@ def launch_evaluation(
         give_up_after=GIVE_UP_AFTER,
     )
     return Evaluation.objects.create(monitor=monitor, job=job, window_start=start, window_end=end)
+
+
+def _spec(monitor: Monitor, start: dt.datetime, end: dt.datetime, slug: str) -> EvaluateSpec:
+    releases = monitor.endpoint.releases.select_related("version").order_by("pk")
+    return EvaluateSpec(
+        endpoint=str(monitor.endpoint.uuid),
+        definition=dict(monitor.definition),
+        window_start=start.isoformat(),
+        window_end=end.isoformat(),
+        releases=[
+            {"uuid": str(each.uuid), "slug": each.slug, "version": str(each.version.uuid)}
+            for each in releases
+            if slug in ("", each.slug)
+        ],
+    )
 
 
 def _window(
