@@ -44,7 +44,11 @@ def register(spec: Mapping[str, Any]) -> dict[str, Any]:
     matrix = read_matrix(os.path.join(artifacts, VALIDATION), signature)
     onnx, conversion = convert(original, signature, matrix)
     _say(conversion)
-    return write_package(spec, artifacts, draft, signature, onnx, conversion)
+    try:
+        return write_package(spec, artifacts, draft, signature, onnx, conversion)
+    except OSError as error:
+        text = f"The package cannot be written: {error.strerror}. Make room on the disk, then "
+        raise JobError(f"{text}register the run again.") from error
 
 
 def verify(artifacts: str, files: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ histogram boosting's category splits. Here a threshold becomes the largest float
 above it: for float32 inputs `x <= threshold` then answers as it did, for every x there is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 OPSET, ML_OPSET, IR_VERSION = 17, 3, 9
-LEAF, AT_MOST, EQUALS = "LEAF", "BRANCH_LEQ", "BRANCH_EQ"
+LEAF, AT_MOST, EQUALS = range(3)
+MODES = (b"LEAF", b"BRANCH_LEQ", b"BRANCH_EQ")
 
 
 class NoConverterError(Exception):
@@ -27,7 +28,8 @@ def floor32(values: Any) -> Floats:
     exact = np.asarray(values, dtype=np.float64)
     with np.errstate(over="ignore"):
         near = exact.astype(np.float32)
-    return np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float32)
+        below = np.nextafter(near, np.float32(-np.inf))
+    return np.where(near > exact, below, near).astype(np.float32)
 
 
 @dataclass
@@ -36,11 +38,17 @@ class Forest:
 
     target_count: int
     count: int = 0
-    attributes: dict[str, list[Any]] = field(default_factory=dict)
+    pieces: dict[str, list[npt.NDArray[Any]]] = field(default_factory=dict)
 
-    def add(self, **columns: Sequence[Any] | npt.NDArray[Any]) -> None:
+    def add(self, **columns: npt.NDArray[Any]) -> None:
         for name, values in columns.items():
-            self.attributes.setdefault(name, []).extend(np.asarray(values).tolist())
+            self.pieces.setdefault(name, []).append(values)
+
+    def take(self) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+        """Each attribute of the ONNX node, whole; given once, as a large forest has millions."""
+        while self.pieces:
+            name, arrays = self.pieces.popitem()
+            yield name, np.concatenate(arrays)
 
     def add_tree(
         self,
@@ -49,7 +57,7 @@ class Forest:
         right: npt.NDArray[Any],
         feature: npt.NDArray[Any],
         threshold: Any,
-        modes: list[str],
+        modes: npt.NDArray[Any],
         missing_left: npt.NDArray[Any],
     ) -> None:
         """A tree's nodes, numbered from 0 in order; its leaves are told by `add_leaves`."""
@@ -94,7 +102,7 @@ def forest_of(estimator: Any, *, is_classifier: bool) -> Forest:
             right=np.where(is_leaf, 0, tree.children_right),
             feature=np.where(is_leaf, 0, tree.feature),
             threshold=np.where(is_leaf, 0.0, tree.threshold),
-            modes=np.where(is_leaf, LEAF, AT_MOST).tolist(),
+            modes=np.where(is_leaf, LEAF, AT_MOST),
             missing_left=np.where(is_leaf, 0, np.asarray(tree.missing_go_to_left)).astype(int),
         )
         for place, target in enumerate(targets):
@@ -146,8 +154,7 @@ def _add_predictor(forest: Forest, predictor: Any, target: int, columns: _Column
     }
     for number in np.flatnonzero(is_category).tolist():
         _spell_out(table, number, nodes[number], predictor.raw_left_cat_bitsets, columns)
-    modes = table.pop("modes")
-    forest.add_tree(**{name: np.asarray(each) for name, each in table.items()}, modes=modes)
+    forest.add_tree(**{name: np.asarray(each) for name, each in table.items()})
     leaves = np.flatnonzero(is_leaf)
     forest.add_leaves(leaves, target, nodes["value"][leaves])
 
