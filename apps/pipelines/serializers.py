@@ -23,10 +23,13 @@ class AnyObject(serializers.DictField):
 class PipelineSerializer(serializers.ModelSerializer[Pipeline]):
     project = serializers.SlugRelatedField[Project](slug_field="slug", read_only=True)
     version = serializers.IntegerField(
-        source="newest_number", read_only=True, help_text="The newest version's number."
+        source="newest_number",
+        read_only=True,
+        allow_null=True,
+        help_text="The newest version's number.",
     )
     version_uuid = serializers.UUIDField(
-        source="newest_uuid", read_only=True, help_text="The newest version."
+        source="newest_uuid", read_only=True, allow_null=True, help_text="The newest version."
     )
 
     class Meta:

@@ -22,6 +22,8 @@ from tests.deployments.rows import make_addressed as make_deployed
 from tests.experiments.making import DEFINITION, make_told_run
 from tests.factories import make_member, make_project, make_user
 from tests.monitoring.world import definition, make_watched
+from tests.pipelines.rows import MONTHLY
+from tests.pipelines.rows import make_addressed as make_piped
 from tests.registry.rows import make_addressed as make_registered
 from tests.schedules.rows import WEEKLY
 from tests.schedules.rows import make_addressed as make_scheduled
@@ -92,6 +94,7 @@ def make_world() -> World:
     _add_monitoring(world)
     _add_experiments(world)
     _add_sources(world)
+    _add_pipelines(world)
     _add_registry(world)
     _add_deployments(world)
     return world
@@ -136,6 +139,24 @@ def _add_registry(world: World) -> None:
         "model_versions_reject": {"reason": "Bad."},
         "schedules_create": {"project": "world", "slug": "another", "definition": WEEKLY},
         "schedules_update": {"definition": WEEKLY},
+    }
+
+
+def _add_pipelines(world: World) -> None:
+    ids = make_piped(world.project, world.person)
+    world.ids |= {
+        "pipelines": ids["pipeline"],
+        "pipeline-versions": ids["pipeline_version"],
+        "pipeline-runs": ids["pipeline_run"],
+    }
+    of = {"project": "world", "definition": MONTHLY}
+    world.bodies |= {
+        "pipelines_create": {**of, "slug": "another"},
+        "pipelines_update": {"description": "What they buy"},
+        "pipelines_versions": {"definition": MONTHLY},
+        "pipelines_launch": {"version": 1},
+        "pipelines_preview": {**of, "step": "known"},
+        "pipeline_versions_preview": {"step": "known"},
     }
 
 

@@ -12,6 +12,7 @@ The test fails when an address is missing here. Bodies that matter stand in BODI
 from typing import Any
 
 from tests.experiments.making import DEFINITION
+from tests.pipelines.rows import MONTHLY
 from tests.schedules.rows import WEEKLY
 
 TABLE = """
@@ -166,6 +167,19 @@ GET    /api/v1/lineage/                                401 404 200 200 200 404  
 GET    /api/v1/backups/                                401 403 403 403 403 200  read=200
 POST   /api/v1/backups/                                401 403 403 403 403 201  jobs:write=201
 GET    /api/v1/backups/{backup}/                       401 403 403 403 403 200  read=200
+GET    /api/v1/pipelines/                              401 200 200 200 200 200  read=200
+POST   /api/v1/pipelines/                              401 404 403 201 201 404  pipelines:write=201
+GET    /api/v1/pipelines/{pipeline}/                   401 404 200 200 200 404  read=200
+PATCH  /api/v1/pipelines/{pipeline}/                   401 404 403 200 200 404  pipelines:write=200
+POST   /api/v1/pipelines/{pipeline}/versions/          401 404 403 201 201 404  pipelines:write=201
+POST   /api/v1/pipelines/{pipeline}/launch/            401 404 403 201 201 404  pipelines:write=201
+POST   /api/v1/pipelines/preview/                      401 404 400 400 400 404  read=400
+GET    /api/v1/pipeline-versions/                      401 200 200 200 200 200  read=200
+GET    /api/v1/pipeline-versions/{pipeline_version}/   401 404 200 200 200 404  read=200
+GET    /api/v1/pipeline-versions/{pipeline_version}/diff/     401 404 200 200 200 404  read=200
+POST   /api/v1/pipeline-versions/{pipeline_version}/preview/  401 404 400 400 400 404  read=400
+GET    /api/v1/pipeline-runs/                          401 200 200 200 200 200  read=200
+GET    /api/v1/pipeline-runs/{pipeline_run}/           401 404 200 200 200 404  read=200
 GET    /api/v1/experiments/                           401 200 200 200 200 200  read=200
 POST   /api/v1/experiments/                           401 404 403 201 201 404  experiments:write=201
 GET    /api/v1/experiments/{experiment}/              401 404 200 200 200 404  read=200
@@ -266,6 +280,15 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "POST /api/v1/model-versions/{model_version}/approve/": {"reason": "Good."},
     "POST /api/v1/model-versions/{model_version}/reject/": {"reason": "Bad."},
+    "POST /api/v1/pipelines/": {"project": "{slug}", "slug": "yearly", "definition": MONTHLY},
+    "PATCH /api/v1/pipelines/{pipeline}/": {"description": "Other"},
+    "POST /api/v1/pipelines/{pipeline}/versions/": {"definition": MONTHLY},
+    "POST /api/v1/pipelines/preview/": {
+        "project": "{slug}",
+        "definition": MONTHLY,
+        "step": "nowhere",
+    },
+    "POST /api/v1/pipeline-versions/{pipeline_version}/preview/": {"step": "nowhere"},
     "POST /api/v1/experiments/": {"project": "{slug}", "slug": "second"},
     "POST /api/v1/sources/": {
         "project": "{slug}",

@@ -20,6 +20,7 @@ from tests.deployments.rows import make_addressed as make_deployed
 from tests.experiments.making import make_told_run
 from tests.factories import PASSWORD, make_member, make_project, make_user
 from tests.monitoring.world import make_watched
+from tests.pipelines.rows import make_addressed as make_piped
 from tests.registry.rows import make_addressed as make_registered
 from tests.schedules.rows import make_addressed as make_scheduled
 from tests.sources.making import make_addressed
@@ -108,6 +109,7 @@ def _ids(project: Project, people: dict[str, User], everything: User) -> dict[st
     return {
         **make_watched(project),
         **make_addressed(project),
+        **make_piped(project, people["owner"]),
         **make_registered(project, people["owner"]),
         **make_scheduled(project, people["owner"]),
         **make_deployed(project, people["owner"]),
