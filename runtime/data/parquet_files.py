@@ -19,6 +19,9 @@ def open_parquet(asked: Asked, is_thorough: bool) -> Iterator[pa.RecordBatchRead
     files = asked.files()
     schema = _schema(files[:1] if asked.sample_rows else files)
     columns = choose_columns(asked, schema.names)
+    if asked.sample_rows:
+        yield limited(_first_rows(files[0], schema, columns, asked.sample_rows), 0, _told)
+        return
     options = ds.ParquetFragmentScanOptions(
         use_buffered_stream=True, buffer_size=BUFFER, pre_buffer=False
     )
@@ -27,7 +30,22 @@ def open_parquet(asked: Asked, is_thorough: bool) -> Iterator[pa.RecordBatchRead
     scanner = dataset.scanner(
         columns=columns, batch_size=BATCH_ROWS, batch_readahead=4, fragment_readahead=1
     )
-    yield limited(scanner.to_reader(), asked.sample_rows, _told)
+    yield limited(scanner.to_reader(), 0, _told)
+
+
+def _first_rows(
+    file: SourceFile, schema: pa.Schema, columns: Sequence[str], rows: int
+) -> pa.RecordBatchReader:
+    """Only the pages they are in: a scan would read a whole row group, often the whole file."""
+    chosen = pa.schema([schema.field(name) for name in columns])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with pq.ParquetFile(file.path, pre_buffer=False, buffer_size=BUFFER) as opened:
+            for batch in opened.iter_batches(rows, columns=columns, use_threads=False):
+                yield batch.select(columns).cast(chosen)
+                return
+
+    return pa.RecordBatchReader.from_batches(chosen, batches())
 
 
 def _schema(files: Sequence[SourceFile]) -> pa.Schema:

@@ -128,3 +128,9 @@ def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not a database at all, but long enough to look at" * 50)
     with pytest.raises(JobError, match="not a whole SQLite database"):
         read_sqlite(path, table="orders")
+
+
+def test_parquet_preview_reads_only_the_first_rows(tmp_path: Path) -> None:
+    whole = parquet(TABLE, tmp_path / "whole")
+    table = read(tmp_path, whole, PARQUET, columns=["b", "a"], sample_rows=20)
+    assert table.to_pylist() == [{"b": "x", "a": number} for number in range(20)]
