@@ -36,7 +36,7 @@ def make_models(matrix: Any, score: Any) -> dict[str, tuple[Any, bool]]:
     text = {"categorical_features": [3]}
     made = {
         "forest": (ensemble.RandomForestClassifier(20, random_state=0), two),
-        "forest-3": (ensemble.RandomForestClassifier(9, min_samples_leaf=3), three),
+        "forest-3": (ensemble.RandomForestClassifier(9, min_samples_leaf=3, random_state=2), three),
         "forest-values": (ensemble.RandomForestRegressor(9, random_state=0), score),
         "boosting": (ensemble.HistGradientBoostingClassifier(max_iter=30), two),
         "boosting-categories": (ensemble.HistGradientBoostingClassifier(max_iter=30, **text), two),
