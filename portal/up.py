@@ -24,7 +24,7 @@ from typing import IO
 
 from runtime.confine import PR_SET_PDEATHSIG
 from runtime.files import read_json, write_json
-from runtime.processes import is_alive, read_process
+from runtime.processes import Process, all_processes, read_process
 
 LOOK_SECONDS = 0.2
 HEALTHY_SECONDS = 60.0
@@ -110,15 +110,13 @@ class Supervisor:
             (var / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def end_orphans(self) -> None:
-        """End what an instance that was killed has left: known by pid and start time."""
+        """End what an instance that was killed has left: known by session, pid and start time."""
         listed = (read_json(str(self.roster)) or {}).get("processes", [])
-        orphans = [(pid, started) for pid, started in listed if is_alive(pid, started)]
         for number, seconds in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0)):
-            for pid, started in orphans:
-                if is_alive(pid, started):
-                    _signal_group(pid, number)
+            for pid in {each.session for each in _left_of(listed)}:
+                _signal_group(pid, number)
             ends = time.monotonic() + seconds
-            while any(is_alive(*each) for each in orphans) and time.monotonic() < ends:
+            while _left_of(listed) and time.monotonic() < ends:
                 time.sleep(0.05)
 
     def start(self, service: Service) -> None:
@@ -149,6 +147,8 @@ class Supervisor:
                     service.failures = 0
             elif service.process is not None:
                 code = service.process.returncode
+                # What it leaves behind would go on, on the same port, unseen and never stopped.
+                _signal_group(service.process.pid, signal.SIGKILL)
                 service.process = None
                 wait = min(2.0**service.failures - 1, LONGEST_WAIT_SECONDS)
                 service.failures += 1
@@ -203,6 +203,14 @@ def wait_until_ours(url: str, instance: str, is_dead: Callable[[], bool]) -> boo
 
 def _die_with_parent() -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _left_of(listed: Iterable[tuple[int, int]]) -> list[Process]:
+    """Who still runs of these sessions, their leaders or not. While anybody does, the kernel gives
+    the leader's pid to nobody else; so another process of that pid means that nobody does."""
+    leaders = ((pid, started, read_process(pid)) for pid, started in listed)
+    ours = {pid for pid, started, now in leaders if now is None or now.started == started}
+    return [each for each in all_processes() if each.session in ours and each.state not in "ZX"]
 
 
 def _signal_group(pid: int, number: int) -> None:

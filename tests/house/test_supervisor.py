@@ -73,21 +73,51 @@ def test_stopping_is_in_order_and_in_time_whoever_will_not_go(tmp_path: Path) ->
     assert not (tmp_path / "run" / "processes.json").exists()
 
 
-def test_what_a_part_has_started_goes_with_it(tmp_path: Path) -> None:
-    code = "import os, time; os.fork(); print(1, flush=True); time.sleep(60)"
-    supervisor, _ = supervise(tmp_path, service("family", code))
+FAMILY = "import os, time; os.fork(); print(1, flush=True); time.sleep(60)"
+
+
+def start_family(supervisor: Supervisor) -> Callable[[], list[Process]]:
+    """Look until a part and its child are up; returns who is left of the two."""
     supervisor.look()
-    log = tmp_path / "log" / "family.log"
-    wait_until(lambda: log.read_text().count("1") == 2, what="both to be up")
     process = supervisor.services[0].process
     assert process
+    log = supervisor.var / "log" / "family.log"
+    wait_until(lambda: log.read_text().count("1") == 2, what="both to be up")
+    return lambda: [
+        each for each in all_processes() if each.session == process.pid and each.state not in "ZX"
+    ]
 
-    def family() -> list[Process]:
-        return [each for each in all_processes() if each.session == process.pid]
 
-    assert len(family()) == 2
+def test_what_a_part_has_started_goes_with_it(tmp_path: Path) -> None:
+    supervisor, _ = supervise(tmp_path, service("family", FAMILY))
+    left = start_family(supervisor)
+    assert len(left()) == 2
     supervisor.stop()
-    wait_until(lambda: all(each.state in "ZX" for each in family()), what="both to be gone")
+    wait_until(lambda: left() == [], what="both to be gone")
+
+
+def test_killed_parts_child_does_not_go_on_beside_the_next_one(tmp_path: Path) -> None:
+    supervisor, said = supervise(tmp_path, service("family", FAMILY))
+    left = start_family(supervisor)
+    assert len(left()) == 2
+    process = supervisor.services[0].process
+    assert process
+    process.kill()
+    turn(supervisor, lambda: said)
+    wait_until(lambda: left() == [], what="the child to be gone")
+    supervisor.stop()
+
+
+def test_children_of_a_killed_instance_are_ended_at_the_next_start(tmp_path: Path) -> None:
+    first, _ = supervise(tmp_path, service("family", FAMILY))
+    left = start_family(first)
+    process = first.services[0].process
+    assert process
+    process.kill()
+    process.wait()
+    assert len(left()) == 1
+    supervise(tmp_path)[0].end_orphans()
+    assert left() == []
 
 
 def test_signal_ends_the_loop(tmp_path: Path) -> None:

@@ -1,98 +1,25 @@
 """`manage.py up`, for real: started, killed in parts and whole, stopped."""
 
 import datetime as dt
-import json
 import os
 import signal
 import socket
 import sqlite3
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from portal.env import Env
-from runtime.processes import is_alive
+from runtime.processes import is_alive, marked
+from tests.house.portal import Portal
 from tests.servers import free_port, wait_until
 
 pytestmark = pytest.mark.process
-ROOT = Path(__file__).resolve().parent.parent.parent
 HAS_SERVING = (Env().environments_dir / "serve" / "bin" / "python").exists()
 PARTS = 5 if HAS_SERVING else 4
-
-
-class Portal:
-    def __init__(self, var: Path) -> None:
-        self.var, self.port, self.serving_port = var, free_port(), free_port()
-        self.process: subprocess.Popen[str] | None = None
-
-    @property
-    def environment(self) -> dict[str, str]:
-        own = {
-            "PORTOLAN_VAR_DIR": str(self.var),
-            "PORTOLAN_PORT": str(self.port),
-            "PORTOLAN_SERVING_PORT": str(self.serving_port),
-            "PORTOLAN_BASE_URL": f"http://localhost:{self.port}",
-            "PORTOLAN_TICK_SECONDS": "0.2",
-        }
-        return {**os.environ, **own}
-
-    def up(self, *more: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "manage.py", "up", *more],
-            cwd=ROOT,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def start(self) -> None:
-        self.process = self.up()
-        wait_until(self.is_ready, seconds=60, what="the portal to be ready")
-
-    def ready(self) -> dict[str, Any]:
-        url = f"http://127.0.0.1:{self.port}/readyz"
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return dict(json.load(answer))
-        except urllib.error.HTTPError as error:
-            with error:
-                return dict(json.load(error))
-        except (OSError, ValueError):
-            return {}
-
-    def is_ready(self) -> bool:
-        """Whether this very portal is, not one that was killed and still answers a little."""
-        told, lock = self.ready(), self.var / "portolan.lock"
-        ours = f"process {self.process.pid if self.process else 0}, instance {told.get('instance')}"
-        return told.get("status") == "ok" and lock.read_text().strip() == ours
-
-    def processes(self) -> list[tuple[int, int]]:
-        """Pid and start time of every part."""
-        text = (self.var / "run" / "processes.json").read_text()
-        return [(pid, started) for pid, started in json.loads(text)["processes"]]
-
-    def stop(self) -> float:
-        assert self.process
-        began = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
-        return time.monotonic() - began
-
-    def end(self) -> None:
-        if self.process:
-            if self.process.poll() is None:
-                self.stop()
-            assert self.process.stdout
-            self.process.stdout.close()
 
 
 @pytest.fixture
@@ -173,6 +100,10 @@ def test_every_part_that_is_killed_comes_back(portal: Portal) -> None:
         return len(portal.processes()) == PARTS and portal.is_ready()
 
     wait_until(all_new, seconds=60, what="all parts to be back")
+    instance = portal.ready()["instance"]
+    assert len(marked("PORTOLAN_INSTANCE", instance)) >= PARTS
+    portal.stop()
+    wait_until(lambda: not marked("PORTOLAN_INSTANCE", instance), what="nothing to be left")
 
 
 def test_new_portal_starts_where_one_was_killed(portal: Portal) -> None:
