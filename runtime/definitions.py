@@ -146,12 +146,12 @@ class PreviewSourceSpec:
 @dataclass(frozen=True)
 class ReadRowsSpec:
     """Read up to `limit` rows of version `number` of the Delta table at `path`; `where` maps
-    columns to the values they must have, as texts ("" is null)."""
+    columns to the values they must have, as texts ("" is null) or lists of texts."""
 
     path: str
     number: int
     limit: int = 20
-    where: Mapping[str, str] = field(default_factory=dict)
+    where: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ WORDS = {"true": True, "false": False}
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
-    """`{"rows": [{…}], "is_cut"}`. `where` maps columns to values given as text ("" is null)."""
+    """`{"rows": [{…}], "is_cut"}`. `where` maps columns to values given as text ("" is null), or to
+    lists of them."""
     dataset = open_dataset(question["path"], int(question["number"]))
     limit = int(question["limit"])
     chosen = _condition(dataset.schema, question.get("where") or {})
@@ -24,12 +25,18 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     return {"rows": rows, "is_cut": is_cut}
 
 
-def _condition(schema: pa.Schema, where: dict[str, str]) -> ds.Expression | None:
+def _condition(schema: pa.Schema, where: dict[str, str | list[str]]) -> ds.Expression | None:
     found = None
     for name, text in where.items():
         if name not in schema.names:
             raise JobError(f"This version has no column “{name}”.", field=name)
-        value = _value(name, text, schema.field(name).type)
+        kind = schema.field(name).type
+        if isinstance(text, list):
+            values = [_value(name, each, kind) for each in text if each != ""]
+            test = ds.field(name).isin([each.as_py() for each in values if each is not None])
+            found = test if found is None else found & test
+            continue
+        value = _value(name, text, kind)
         test = ds.field(name).is_null() if value is None else ds.field(name) == value
         found = test if found is None else found & test
     return found
