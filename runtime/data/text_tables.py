@@ -216,7 +216,8 @@ def _infer(
 
 def _fits(column: str, kind: str, pattern: str) -> str:
     tried = f"TRY_CAST({column} AS {kind}) IS NOT NULL"
-    return f"bool_and(regexp_full_match({column}, {_text(pattern)}) AND {tried})"
+    fits = f"regexp_full_match({column}, {_text(pattern)}) AND {tried}"
+    return f"bool_and({fits}) FILTER (WHERE {column} IS NOT NULL)"
 
 
 def _json(

@@ -29,6 +29,13 @@ def test_csv_types_are_those_all_values_fit(tmp_path: Path) -> None:
     assert table["s"].to_pylist() == ["x", None]
 
 
+def test_missing_values_fit_every_type(tmp_path: Path) -> None:
+    table = read(tmp_path, b"n,f,flag,s\n,2.5,true,x\n1,,,y\n,,false,\n", CSV)
+    assert [str(field.type) for field in table.schema] == ["int64", "double", "bool", "string"]
+    assert table["n"].to_pylist() == [None, 1, None]
+    assert table["f"].to_pylist() == [2.5, None, None]
+
+
 @pytest.mark.parametrize("value", [b"x", b"1.5", b"007"])
 def test_value_far_down_that_does_not_fit_is_never_rounded(tmp_path: Path, value: bytes) -> None:
     text = MANY + value + b",2\n"
