@@ -28,13 +28,20 @@ class NoAnswerError(Exception):
 class WarmPool:
     """Keeps `size` confined processes ready. Thread-safe: each question takes a process of its own.
 
-    `command` is what a process runs; its own folder is added as the last argument.
+    `command` is what a process runs; its own folder is added as the last argument. One that
+    `is_forking` answers each question in a fork, so it is kept for the next after an answer.
     """
 
     def __init__(
-        self, folder: str, command: Sequence[str] = (*ISOLATED, "-S", CHILD), size: int = 1
+        self,
+        folder: str,
+        command: Sequence[str] = (*ISOLATED, "-S", CHILD),
+        *,
+        size: int = 1,
+        is_forking: bool = False,
     ) -> None:
         self._folder, self._command, self._size = folder, tuple(command), size
+        self._is_forking = is_forking
         self._lock = threading.Lock()
         self._ready: list[_Child] = []
 
@@ -51,11 +58,22 @@ class WarmPool:
     def ask(self, question: dict[str, Any], *, seconds: float) -> dict[str, Any]:
         """Put one question; raise NoAnswerError when no answer comes within `seconds`."""
         child = self._take()
+        is_kept = False
         try:
-            return child.ask(question, seconds)
+            answer = child.ask(question, seconds)
+            is_kept = self._is_forking and self._put_back(child)
+            return answer
         finally:
-            child.end()
+            if not is_kept:
+                child.end()
             self.warm_up()
+
+    def _put_back(self, child: "_Child") -> bool:
+        with self._lock:
+            has_room = len(self._ready) < self._size
+            if has_room:
+                self._ready.append(child)
+            return has_room
 
     def _take(self) -> "_Child":
         while True:

@@ -1,11 +1,14 @@
-"""The warm process for questions about data: loads the libraries, waits for one question, confines
-itself to what that question may read, answers, ends.
+"""The warm process for questions about data: loads the libraries once, forks for each question.
 
-Run as a file, `python -I runtime/questions/child.py <its own folder>`. A question is a line of
-JSON: `{"name", "question", "readable": [paths], "has_network": false, "memory_mb": 1024}`.
+The fork reads the question, confines itself to what that question may read, answers and ends; what
+forked it has read nothing, so nothing of one person's question is there for the next's. Run as a
+file, `python -I runtime/questions/child.py <its own folder>`. A question is a line of JSON:
+`{"name", "question", "readable": [paths], "has_network": false, "memory_mb": 1024}`.
 """
 
 import os
+import shutil
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,21 +18,48 @@ ROOT = __file__.rsplit("/", 3)[0]
 QUESTIONS = ("preview_step", "preview_source", "read_rows")
 # What allocators and thread stacks map but never touch, beside the memory that is really used.
 RESERVED_MB = 2048
+NO_MORE = 10
 Answer = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
 def main(folder: str) -> int:
-    import json
+    """Until no more questions come, or one ends otherwise than with an answer."""
+    from runtime.confine import PR_SET_PDEATHSIG, set_process_option
 
     preload()
-    line = sys.stdin.buffer.readline()
-    if not line:
-        return 0
-    asked = json.loads(line)
-    answer = find_answer(str(asked["name"]))
-    close_doors(folder, asked)
-    said = put(answer, asked["question"])
-    sys.stdout.buffer.write(json.dumps(said, allow_nan=False).encode() + b"\n")
+    while True:
+        parent = os.getpid()
+        child = os.fork()
+        if child == 0:
+            set_process_option(PR_SET_PDEATHSIG, signal.SIGKILL)
+            # Nothing of ours has to be tidied up, and libraries' own ends take long.
+            os._exit(serve(folder) if os.getppid() == parent else 1)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        for each in os.scandir(folder):
+            if each.is_dir(follow_symlinks=False):
+                shutil.rmtree(each.path, ignore_errors=True)
+            else:
+                os.unlink(each.path)
+        if code:
+            return 0 if code == NO_MORE else 1
+
+
+def serve(folder: str) -> int:
+    """Answer one question. Returns the exit code."""
+    import json
+
+    try:
+        line = sys.stdin.buffer.readline()
+        if not line:
+            return NO_MORE
+        asked = json.loads(line)
+        answer = find_answer(str(asked["name"]))
+        close_doors(folder, asked)
+        said = json.dumps(put(answer, asked["question"]), allow_nan=False)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        return 1
+    sys.stdout.buffer.write(said.encode() + b"\n")
     sys.stdout.buffer.flush()
     return 0
 
@@ -93,7 +123,4 @@ def put(answer: Answer, question: dict[str, Any]) -> Any:
 
 if __name__ == "__main__":
     sys.path.insert(0, ROOT)
-    code = main(sys.argv[1])
-    sys.stdout.flush()
-    # Nothing of ours has to be tidied up, and libraries' own ends take long.
-    os._exit(code)
+    os._exit(main(sys.argv[1]))

@@ -32,8 +32,8 @@ class Question:
 
 @cache
 def question_pool(folder: str) -> WarmPool:
-    """The worker's warm processes for questions. Each answers one and is gone."""
-    pool = WarmPool(folder, (*ISOLATED, CHILD), size=WARM)
+    """The worker's warm processes for questions. Each question is answered by a fork of one."""
+    pool = WarmPool(folder, (*ISOLATED, CHILD), size=WARM, is_forking=True)
     atexit.register(pool.close)
     threading.Thread(target=pool.warm_up, name="warm-questions", daemon=True).start()
     return pool
