@@ -29,7 +29,7 @@ def main(folder: Path) -> None:
         Dataset.from_pandas(reference, data_definition=definition),
     )
     values = [float(each["value"]) for each in done.dict()["metrics"]]
-    said = {"cpu": time.process_time() - began}
+    said: dict[str, object] = {"cpu": time.process_time() - began}
     said["versions"] = (
         f"Evidently {evidently.__version__}, pandas {pd.__version__}, SciPy {scipy.__version__}"
     )

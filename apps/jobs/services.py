@@ -54,7 +54,8 @@ def create_job(
     Conflict when the project is archived. A paused target keeps the job queued until it resumes.
     Permission is the caller's to decide. `user` None means the portal itself.
     """
-    if project is not None and project.archived_at is not None:
+    # An archived project can still be looked into: questions change nothing.
+    if project is not None and project.archived_at is not None and not is_ephemeral:
         raise Conflict(f"{project.name} is archived. Unarchive it before launching anything in it.")
     _refuse_unsupported(kind, spec, target)
     now = timezone.now()

@@ -294,7 +294,7 @@ def _sources(chain: Iterable[DatasetVersion]) -> list[dict[str, Any]]:
                     source.uuid,
                     source.slug,
                     dataset_version=data,
-                    source_kind=str(source.definition.get("kind", "")),
+                    source_kind=str(source.definition.get("connection", {}).get("kind", "")),
                 )
             )
     return told

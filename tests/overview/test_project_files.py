@@ -18,6 +18,7 @@ from apps.overview.projectfiles.services import apply_project, export_yaml, plan
 from apps.pipelines.models import Pipeline
 from apps.projects.models import Project, Role
 from apps.projects.services import set_archived
+from apps.schedules.models import Schedule
 from apps.sources.models import Dataset, Source
 from tests.factories import make_member, make_project, make_user
 
@@ -93,9 +94,9 @@ def test_what_the_file_does_not_name_is_removed_only_when_asked(person: User) ->
     without = SMALL[: SMALL.index("schedules:")]
     assert actions(without, person)["schedule nightly"] == "extra"
     apply_project(read_project(without), user=person)
-    assert Project.objects.get(slug="small").schedules.count() == 1
+    assert Schedule.objects.filter(project__slug="small").count() == 1
     apply_project(read_project(without), user=person, removes=True)
-    assert Project.objects.get(slug="small").schedules.count() == 0
+    assert Schedule.objects.filter(project__slug="small").count() == 0
 
 
 def test_a_thing_with_a_history_is_not_removed_and_nothing_else_is_done(person: User) -> None:
@@ -104,7 +105,7 @@ def test_a_thing_with_a_history_is_not_removed_and_nothing_else_is_done(person: 
     with pytest.raises(ValidationError) as caught:
         apply_project(read_project(bare), user=person, removes=True)
     assert caught.value.message_dict.keys() == {"pipelines.clean"}
-    assert Project.objects.get(slug="small").schedules.count() == 1
+    assert Schedule.objects.filter(project__slug="small").count() == 1
 
 
 def test_a_fault_late_in_the_file_undoes_all_of_it_and_says_where(person: User) -> None:
