@@ -1,8 +1,10 @@
 """Pipelines on this machine: runs as confined processes, previews by warm ones."""
 
+import compileall
 import os
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,19 @@ RESTARTS = 2
 PREVIEW_MEMORY_MB = 1024
 
 
+@cache
+def _compile_runtime() -> None:
+    """Once per worker: the confined process may not keep what it compiles, and would do it anew
+    for every run."""
+    compileall.compile_dir(str(ROOT / "runtime"), quiet=2)
+
+
 class PipelineJobs(ProcessJobs):
     """Runs one version of a pipeline. It may read its inputs' folders, write its outputs'."""
 
     def order(self, folder: Path, spec: Mapping[str, Any]) -> Order:
         refuse_unconfined(self.context)
+        _compile_runtime()
         outputs = [str(each["path"]) for each in spec["outputs"].values()]
         for path in outputs:
             Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
