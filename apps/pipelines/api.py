@@ -23,7 +23,7 @@ from apps.pipelines.serializers import (
     LaunchSerializer,
     NewPipelineSerializer,
     NewPreviewSerializer,
-    NewVersionSerializer,
+    NewPipelineVersionSerializer,
     PipelineRunSerializer,
     PipelineSerializer,
     PipelineVersionSerializer,
@@ -99,14 +99,14 @@ class PipelineViewSet(HouseViewSet[Pipeline]):
 
     @extend_schema(
         operation_id="pipelines_versions",
-        request=NewVersionSerializer,
+        request=NewPipelineVersionSerializer,
         responses={201: PipelineVersionSerializer},
     )
     @action(detail=True, methods=["post"])
     def versions(self, request: Request, uuid: str) -> Response:
         """Give it a new version; the newest there is, if the definition is the same."""
         user: Any = request.user
-        asked = _valid(NewVersionSerializer, request)
+        asked = _valid(NewPipelineVersionSerializer, request)
         version = definitions.add_version(self.get_object(), user=user, **asked)
         return Response(PipelineVersionSerializer(version).data, status=201)
 

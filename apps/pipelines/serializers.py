@@ -51,7 +51,7 @@ class ChangePipelineSerializer(HouseSerializer):
     description = serializers.CharField(max_length=2000, allow_blank=True)
 
 
-class NewVersionSerializer(HouseSerializer):
+class NewPipelineVersionSerializer(HouseSerializer):
     definition = AnyObject(help_text=DEFINITION)
 
 
