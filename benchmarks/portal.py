@@ -12,7 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ def free_port() -> int:
 class Portal:
     var: Path
     port: int
+    serving_port: int = field(default_factory=free_port)
 
     @property
     def url(self) -> str:
@@ -37,6 +38,7 @@ class Portal:
     @property
     def environment(self) -> dict[str, str]:
         own = {"PORTOLAN_VAR_DIR": self.var, "PORTOLAN_PORT": self.port}
+        own |= {"PORTOLAN_SERVING_PORT": self.serving_port}
         named = {name: str(value) for name, value in own.items()}
         return {**os.environ, **named, "PORTOLAN_BASE_URL": self.url}
 

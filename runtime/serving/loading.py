@@ -38,7 +38,7 @@ class Loader:
         """The table of a snapshot; `current` stays as it is.
 
         A release that has traffic and cannot be loaded refuses the snapshot whole (SnapshotError),
-        unless it has failed traffic in the current one already. Without traffic, it is only told as failed.
+        unless it had traffic in the current one and failed there. Without traffic, it is only told.
         `is_lenient`, after a start: what loads is served, and native models are not waited for.
         """
         releases: dict[str, Release] = {}
