@@ -120,11 +120,14 @@ class OnnxPredictor:
             raise PackageError(f"The model has no output called {package.output!r}.")
         self._outputs = [package.output or names[-1]]
         self._input = self._session.get_inputs()[0].name
-        self._run = self._session.run
+        # What the session's own `run` calls after checks that a signature has made already: a
+        # quarter of the time of a small model.
+        self._run = getattr(self._session, "_sess", self._session).run
+        self._how = onnxruntime.RunOptions()
         self.label = f"ONNX Runtime {onnxruntime.__version__}"
 
     def run(self, matrix: Matrix) -> Raw:
-        answer: Raw = self._run(self._outputs, {self._input: matrix})[0]
+        answer: Raw = self._run(self._outputs, {self._input: matrix}, self._how)[0]
         return answer
 
 

@@ -65,8 +65,10 @@ class Server:
             loop.add_signal_handler(number, self._ending.set)
         await self._begin()
         self.keeper.start()
+        # Requests make no cycles: look for some rarely, and never among what is loaded.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(20_000, 50, 100)
         await self._open(self.router, listening)
         await self._open(Admin(self.keeper, self._status), bind_unix(self.folder, ADMIN_SOCKET))
         tasks = [loop.create_task(self._follow()), loop.create_task(self._tidy())]
