@@ -140,7 +140,7 @@ class ReleaseViewSet(HouseViewSet[Release]):
         responses={201: ReleaseSerializer},
     )
     def create(self, request: Request) -> Response:
-        """Put an approved model version on an endpoint, without traffic. Contributors and owners."""
+        """Put an approved model version on an endpoint, without traffic. Contributors may."""
         asked, user = _read(NewReleaseSerializer, request), _user(request)
         project = get_project(user, asked["project"], role=Role.CONTRIBUTOR)
         endpoint = services.get_endpoint(project, asked["endpoint"])
