@@ -23,7 +23,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from apps.core import error_pages
-from apps.core.errors import Conflict
+from apps.core.errors import Conflict, NotHere
 from apps.core.listing import BadCursor, BadSize
 from apps.core.requests import current_request_id
 
@@ -31,6 +31,7 @@ CONTENT_TYPE = "application/problem+json"
 WHOLE = "non_field_errors"
 NOT_FOUND = "There is nothing here that you may see. Check the address and your role."
 SIGN_IN = "Sign in, or send a token: “Authorization: Bearer ptl_…”."
+TAKEN = "There is already one of this slug here. Choose another."
 GARBLED = "The request cannot be read. Check its address, headers and body."
 BROKEN = "Something broke on our side, and it has been logged. Give a site admin the request id."
 REST_PATH = "/api/"
@@ -131,7 +132,7 @@ def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
         field = "cursor" if isinstance(exc, BadCursor) else "size"
         return exceptions.ValidationError({field: [str(exc)]})
     if isinstance(exc, Http404):
-        return exceptions.NotFound(NOT_FOUND)
+        return exceptions.NotFound(exc.message if isinstance(exc, NotHere) else NOT_FOUND)
     if isinstance(exc, PermissionDenied):
         return exceptions.PermissionDenied(str(exc) or None)
     if isinstance(exc, Conflict):
@@ -145,7 +146,16 @@ def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
 def _django_details(exc: DjangoValidationError) -> dict[str, list[str]]:
     if not hasattr(exc, "error_dict"):
         return {WHOLE: exc.messages}
-    return {(WHOLE if k == "__all__" else k): v for k, v in exc.message_dict.items()}
+    found: dict[str, list[str]] = {}
+    for name, errors in exc.error_dict.items():
+        for error in errors:
+            # Django says which fields together, but as nobody's fault: it is always the slug's.
+            together = (error.params or {}).get("unique_check", ())
+            if error.code == "unique_together" and "slug" in together:
+                found.setdefault("slug", []).append(TAKEN)
+            else:
+                found.setdefault(WHOLE if name == "__all__" else name, []).extend(error.messages)
+    return found
 
 
 def _field_errors(detail: Any, field: str = "") -> Iterator[dict[str, str]]:

@@ -4,17 +4,22 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.core.fields import SLUG_LENGTH
+from apps.core.fields import SLUG_LENGTH, SLUG_TEXT, document_text
 from apps.core.viewsets import HouseSerializer
 from apps.deployments.models import Endpoint, EndpointKey, Release, RouteChange
 from apps.deployments.routing import endpoint_url
 from apps.deployments.services import MAX_DAYS
 from apps.jobs.models import State
 
-DEFINITION = (
-    "An EndpointDocument: model (a slug), keys (columns that name a row), sticky (a column), "
+DEFINITION = document_text(
+    "endpoint",
+    "An endpoint document: model (a slug), keys (columns that name a row), sticky (a column), "
     "capture (is_on, sample, columns: keep, hash or drop), limits (rows, body_bytes, queue, "
-    "deadline_seconds)."
+    "deadline_seconds).",
+)
+OBSERVED = (
+    "`number` of the last change it has applied, and `releases` by slug: uuid, weight, state "
+    "(ready or failed), engine, message. Empty before the first change."
 )
 
 
@@ -61,7 +66,7 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
     model = serializers.CharField(source="model.slug", read_only=True)
     target = serializers.CharField(source="target.slug", read_only=True)
     definition = serializers.DictField(read_only=True, help_text=DEFINITION)
-    observed = serializers.DictField(read_only=True)
+    observed = serializers.DictField(read_only=True, help_text=OBSERVED)
     url = serializers.SerializerMethodField()
     releases = ReleaseSerializer(many=True, read_only=True)
 
@@ -79,7 +84,7 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
 
 class NewEndpointSerializer(HouseSerializer):
     project = serializers.SlugField(help_text="The project's slug.")
-    slug = serializers.CharField(max_length=SLUG_LENGTH)
+    slug = serializers.CharField(max_length=SLUG_LENGTH, help_text=SLUG_TEXT)
     description = serializers.CharField(max_length=2000, required=False, allow_blank=True)
     definition = serializers.DictField(help_text=DEFINITION)
 
@@ -139,7 +144,7 @@ class KeySerializer(serializers.ModelSerializer[EndpointKey]):
 
     class Meta:
         model = EndpointKey
-        fields = (
+        fields: tuple[str, ...] = (
             "uuid", "project", "endpoint", "name", "hint", "expires_at", "revoked_at",
             "created_by", "created_at",
         )  # fmt: skip
@@ -150,7 +155,7 @@ class KeyWithTextSerializer(KeySerializer):
     text = serializers.CharField(help_text="The key itself, shown this once.")
 
     class Meta(KeySerializer.Meta):
-        fields = (*KeySerializer.Meta.fields, "text")  # type: ignore[assignment]
+        fields = (*KeySerializer.Meta.fields, "text")
         read_only_fields = fields
 
 

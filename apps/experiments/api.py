@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
+from apps.core.fields import SLUG_TEXT, document_text
 from apps.core.viewsets import HouseSerializer, HouseViewSet
 from apps.experiments import services
 from apps.experiments.lists import EXPERIMENT_LIST, RUN_LIST, ordered_runs
@@ -33,12 +34,19 @@ from apps.projects.services import get_project
 
 # What was trained on may be anybody's: a browser must run nothing of it.
 SANDBOX = "sandbox; default-src 'none'"
+DEFINITION = document_text(
+    "training",
+    "A training document: `dataset`, `target`, `task`, `algorithm`, and how rows are split.",
+)
+SPECS = document_text("training", "Training documents to keep, by name; they replace those kept.")
 
 
 class ExperimentSerializer(serializers.ModelSerializer[Experiment]):
     project = serializers.SlugRelatedField[Project](slug_field="slug", read_only=True)
     specs = serializers.DictField(
-        child=serializers.JSONField(), read_only=True, help_text="Definitions kept, by name."
+        child=serializers.JSONField(),
+        read_only=True,
+        help_text=document_text("training", "Training documents kept, by name."),
     )
 
     class Meta:
@@ -52,13 +60,13 @@ class ChangeExperimentSerializer(HouseSerializer):
     specs = serializers.DictField(
         child=serializers.JSONField(),
         required=False,
-        help_text="Definitions to keep, by name; replaces those kept.",
+        help_text=SPECS,
     )
 
 
 class NewExperimentSerializer(ChangeExperimentSerializer):
     project = serializers.SlugField(help_text="The project's slug.")
-    slug = serializers.CharField(max_length=80)
+    slug = serializers.CharField(max_length=80, help_text=SLUG_TEXT)
 
 
 class RunSerializer(serializers.ModelSerializer[Run]):
@@ -99,7 +107,9 @@ class RunSerializer(serializers.ModelSerializer[Run]):
 class RunDetailSerializer(RunSerializer):
     params = serializers.SerializerMethodField()
     definition = serializers.DictField(
-        child=serializers.JSONField(), read_only=True, help_text="A TrainingDocument, as pinned."
+        child=serializers.JSONField(),
+        read_only=True,
+        help_text=document_text("training", "The training document, as pinned."),
     )
     packages = serializers.DictField(child=serializers.CharField(), read_only=True)
 
@@ -118,7 +128,7 @@ class NewRunSerializer(HouseSerializer):
         max_length=120, required=False, allow_blank=True, help_text="Left out, the algorithm's."
     )
     definition = serializers.DictField(
-        child=serializers.JSONField(allow_null=True), help_text="A TrainingDocument."
+        child=serializers.JSONField(allow_null=True), help_text=DEFINITION
     )
 
 

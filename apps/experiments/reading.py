@@ -8,9 +8,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import Prefetch, QuerySet
-from django.http import Http404
 
-from apps.core.errors import Conflict
+from apps.core.errors import Conflict, NotHere
 from apps.experiments.models import Artifact, Metric, Run
 from runtime.files import read_json
 
@@ -50,7 +49,7 @@ def find_artifact(run: Run, path: str) -> tuple[Artifact, Path, int]:
         raise ValidationError({"path": "Say which file: a path from the list of artifacts."})
     artifact = run.artifacts.filter(path=path).first() if "\x00" not in path else None
     if artifact is None:
-        raise Http404
+        raise NotHere("The run left no such file. See the list of its artifacts.")
     file = run.artifact_path / artifact.path
     try:
         status = file.lstat()
@@ -73,7 +72,9 @@ def read_report(run: Run, name: str) -> dict[str, Any]:
     """One of the run's reports, as data for a chart."""
     path = f"reports/{name}.json"
     if not run.artifacts.filter(path=path).exists():
-        raise Http404
+        kept = run.artifacts.filter(path__startswith="reports/").values_list("path", flat=True)
+        names = ", ".join(each[len("reports/") : -len(".json")] for each in kept) or "none"
+        raise NotHere(f"The run has no report “{name}”. It has: {names}.")
     try:
         found = read_json(str(run.artifact_path / path), max_bytes=MAX_REPORT_BYTES)
     except ValueError:

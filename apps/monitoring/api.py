@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
+from apps.core.fields import SLUG_TEXT, document_text
 from apps.core.viewsets import HouseSerializer, HouseViewSet
 from apps.jobs.models import State
 from apps.monitoring import services
@@ -17,14 +18,21 @@ from apps.monitoring.models import Alert, Evaluation, Monitor
 from apps.projects.models import Role
 from apps.projects.services import get_project
 
-DEFINITION = "A monitor document: what is watched of which endpoint, with thresholds."
+DEFINITION = document_text(
+    "monitor", "A monitor document: what is watched of which endpoint, with thresholds."
+)
+RESULTS = (
+    "`rows`; `releases`, with the rows of each; `signals`, each with signal, subject, column, "
+    "releases, value, threshold, direction, n, noise, state (ok, alert or insufficient) and note; "
+    "`charts`; `skipped` files. docs/monitoring.md defines every figure."
+)
 
 
 class MonitorSerializer(serializers.ModelSerializer[Monitor]):
     project = serializers.SlugField(source="endpoint.project.slug", read_only=True)
     endpoint = serializers.SlugField(source="endpoint.slug", read_only=True)
     endpoint_uuid = serializers.UUIDField(source="endpoint.uuid", read_only=True)
-    definition = serializers.DictField(read_only=True)
+    definition = serializers.DictField(read_only=True, help_text=DEFINITION)
 
     class Meta:
         model = Monitor
@@ -36,7 +44,7 @@ class MonitorSerializer(serializers.ModelSerializer[Monitor]):
 
 class NewMonitorSerializer(HouseSerializer):
     project = serializers.SlugField(help_text="The project's slug.")
-    slug = serializers.CharField(max_length=48)
+    slug = serializers.CharField(max_length=48, help_text=SLUG_TEXT)
     definition = serializers.DictField(help_text=DEFINITION)
 
 
@@ -80,10 +88,9 @@ class EvaluationSerializer(serializers.ModelSerializer[Evaluation]):
 
 
 class EvaluationDetailSerializer(EvaluationSerializer):
-    """With what it found: `results` has rows, releases, signals, charts and skipped files; empty
-    until it has succeeded. docs/monitoring.md defines every figure."""
+    """With what it found; `results` is empty until it has succeeded."""
 
-    results = serializers.DictField(read_only=True)
+    results = serializers.DictField(read_only=True, help_text=RESULTS)
 
     class Meta(EvaluationSerializer.Meta):
         fields = (*EvaluationSerializer.Meta.fields, "results")  # type: ignore[assignment]

@@ -24,7 +24,7 @@ Schemas = dict[str, list[str]]
 
 def read_document(definition: Any) -> PipelineDocument:
     """The definition as a document whose graph holds. Raise ValidationError, each message by its
-    path (`definition.steps.clean.filter.where`)."""
+    path (`definition.steps.clean.where`)."""
     try:
         document = validate_document(PipelineDocument, definition)
         ordered(document)

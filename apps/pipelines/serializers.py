@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.core.fields import SLUG_TEXT, document_text
 from apps.core.viewsets import HouseSerializer
 from apps.jobs.models import State
 from apps.pipelines import definitions, services
@@ -12,7 +13,11 @@ from apps.pipelines.models import Pipeline, PipelineRun, PipelineVersion, StepRu
 from apps.pipelines.previews import MAX_ROWS
 from apps.projects.models import Project
 
-DEFINITION = "A pipeline document: {“parameters”, “steps”: {name: {“operation”, …}}}."
+DEFINITION = document_text(
+    "pipeline",
+    "A pipeline document: {“parameters”: {name: default}, “steps”: {name: {“operation”, …}}}. "
+    "Steps name the steps they take rows from; a `read` begins, a `write` ends.",
+)
 PARAMETERS = "Values for the definition's parameters, by name; the rest have their defaults."
 
 
@@ -42,7 +47,7 @@ class PipelineSerializer(serializers.ModelSerializer[Pipeline]):
 
 class NewPipelineSerializer(HouseSerializer):
     project = serializers.SlugField(help_text="The project's slug.")
-    slug = serializers.CharField(max_length=48)
+    slug = serializers.CharField(max_length=48, help_text=SLUG_TEXT)
     description = serializers.CharField(max_length=2000, required=False, allow_blank=True)
     definition = AnyObject(help_text=DEFINITION)
 
@@ -134,7 +139,10 @@ class PreviewColumnSerializer(HouseSerializer):
 class PreviewAnswerSerializer(HouseSerializer):
     step = serializers.CharField()
     columns = PreviewColumnSerializer(many=True)
-    rows = serializers.ListField(child=serializers.ListField(child=serializers.JSONField()))
+    rows = serializers.ListField(
+        child=serializers.ListField(child=serializers.JSONField(allow_null=True)),
+        help_text="Values in the order of `columns`.",
+    )
     sampled = serializers.DictField(
         child=serializers.ListField(child=serializers.IntegerField()),
         help_text="Read steps whose data was cut, with [rows used, rows there]. Empty: none was.",
@@ -143,7 +151,12 @@ class PreviewAnswerSerializer(HouseSerializer):
 
 
 class StepRunSerializer(serializers.ModelSerializer[StepRun]):
-    checks = serializers.ListField(child=AnyObject(), read_only=True)
+    checks = serializers.ListField(
+        child=AnyObject(),
+        read_only=True,
+        help_text="Of a check step, each rule: `rule`, `severity`, `is_held`, `breaches` (rows), "
+        "`message`.",
+    )
 
     class Meta:
         model = StepRun

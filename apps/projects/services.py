@@ -10,7 +10,7 @@ from django.utils.text import slugify
 
 from apps.accounts.models import ApiToken, User
 from apps.accounts.tokens import create_token, revoke_token
-from apps.core.errors import Conflict
+from apps.core.errors import Conflict, NotHere
 from apps.events.services import record_event
 from apps.projects.models import Member, Project, Role
 
@@ -31,7 +31,7 @@ def get_project(user: User, slug: str, *, role: Role = Role.VIEWER) -> Project:
     """The project, if the user sees it (else Http404) and has the role (else PermissionDenied)."""
     project = Project.objects.visible_to(user).filter(slug=slug).first()
     if project is None:
-        raise Http404
+        raise NotHere(f"There is no project “{slug}” that you may see. Check its slug.")
     require_role(user, project, role)
     return project
 

@@ -4,7 +4,6 @@ import datetime as dt
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -192,7 +191,10 @@ class ModelVersionViewSet(HouseViewSet[ModelVersion]):
         asked = serializer.validated_data
         user: Any = request.user
         project = get_project(user, asked["project"], role=Role.CONTRIBUTOR)
-        model = get_object_or_404(Model, project=project, slug=asked["model"])
+        model = Model.objects.filter(project=project, slug=asked["model"]).first()
+        if model is None:
+            text = f"{project.name} has no model “{asked['model']}”. Make it first."
+            raise ValidationError({"model": text})
         runs = Run.objects.visible_to(user).select_related("job", "experiment")
         run = runs.filter(uuid=asked["run"]).first()
         if run is None:

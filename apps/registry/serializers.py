@@ -5,16 +5,17 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.core.fields import SLUG_LENGTH
+from apps.core.fields import SLUG_LENGTH, SLUG_TEXT, document_text
 from apps.core.viewsets import HouseSerializer
 from apps.jobs.models import State
 from apps.registry.lists import ENGINES
 from apps.registry.models import Alias, AliasChange, Approval, Model, ModelVersion
 from apps.registry.services import features_of
 
-POLICY = (
+POLICY = document_text(
+    "policy",
     "What a version needs to be approved: not_by_author, needs_onnx, and gates such as "
-    '{"metric": "test.auc", "at_least": 0.8} or {"metric": "test.auc", "better_than": "champion"}.'
+    '{"metric": "test.auc", "at_least": 0.8} or {"metric": "test.auc", "better_than": "champion"}.',
 )
 
 
@@ -30,7 +31,7 @@ class PointedAliasSerializer(serializers.ModelSerializer[Alias]):
 
 class ModelSerializer(serializers.ModelSerializer[Model]):
     project = serializers.SlugField(source="project.slug", read_only=True)
-    policy = serializers.DictField(read_only=True)
+    policy = serializers.DictField(read_only=True, help_text=POLICY)
     aliases = PointedAliasSerializer(many=True, read_only=True)
 
     class Meta:
@@ -41,7 +42,7 @@ class ModelSerializer(serializers.ModelSerializer[Model]):
 
 class NewModelSerializer(HouseSerializer):
     project = serializers.SlugField(help_text="The project's slug.")
-    slug = serializers.CharField(max_length=SLUG_LENGTH)
+    slug = serializers.CharField(max_length=SLUG_LENGTH, help_text=SLUG_TEXT)
     description = serializers.CharField(max_length=2000, required=False, allow_blank=True)
     policy = serializers.DictField(required=False, help_text=POLICY)
 
@@ -115,7 +116,10 @@ class ApprovalSerializer(serializers.ModelSerializer[Approval]):
     """A verdict. `evidence` has the policy as it was, and each finding."""
 
     version = serializers.UUIDField(source="version.uuid", read_only=True)
-    evidence = serializers.DictField(read_only=True)
+    evidence = serializers.DictField(
+        read_only=True,
+        help_text="`policy`, and `findings`: rule, is_met, text, value, limit of each.",
+    )
     created_by = serializers.StringRelatedField[Any](read_only=True, allow_null=True)
 
     class Meta:
@@ -136,7 +140,11 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
     state = serializers.ChoiceField(State.choices, source="job.state", read_only=True)
     message = serializers.CharField(source="job.message", read_only=True)
     engine = serializers.ChoiceField(("", *ENGINES), read_only=True)
-    conversion = serializers.DictField(read_only=True)
+    conversion = serializers.DictField(
+        read_only=True,
+        help_text="To ONNX: is_accepted, reason, rows compared, max_abs_difference, labels_equal. "
+        "Empty until the job has succeeded.",
+    )
     aliases = serializers.SerializerMethodField()
     created_by = serializers.StringRelatedField[Any](read_only=True, allow_null=True)
     started_at = serializers.DateTimeField(source="job.started_at", read_only=True, allow_null=True)
@@ -174,9 +182,19 @@ class VersionDetailSerializer(VersionSerializer):
     """With its signature, an example of its input, the package's files by SHA-256, its approvals,
     newest first, and its lineage."""
 
-    signature = serializers.DictField(read_only=True)
-    input_example = serializers.ListField(read_only=True)
-    files = serializers.DictField(child=serializers.CharField(), read_only=True)
+    signature = serializers.DictField(
+        read_only=True,
+        help_text="`task`; `inputs`: name, kind (number, integer, boolean, category), is_nullable, "
+        "categories; `keys`: name, kind. Endpoints take rows of these. Empty until it is ready.",
+    )
+    input_example = serializers.ListField(
+        child=serializers.DictField(),
+        read_only=True,
+        help_text="Up to five rows, as an endpoint takes them.",
+    )
+    files = serializers.DictField(
+        child=serializers.CharField(), read_only=True, help_text="Path to SHA-256."
+    )
     approvals = ApprovalSerializer(many=True, read_only=True)
     lineage = serializers.SerializerMethodField()
 

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
-from apps.core.fields import SLUG_LENGTH
+from apps.core.fields import SLUG_LENGTH, SLUG_TEXT, document_text
 from apps.core.viewsets import HouseSerializer, HouseViewSet
 from apps.projects.models import Role
 from apps.projects.services import get_project
@@ -17,9 +17,10 @@ from apps.schedules import services
 from apps.schedules.lists import SCHEDULE_LIST, SUBJECT_KINDS
 from apps.schedules.models import Schedule
 
-DEFINITION = (
+DEFINITION = document_text(
+    "schedule",
     "A schedule document: subject ({kind: pipeline, ingest or monitor, name}), cron with "
-    "time_zone, or every ({seconds, minutes, hours}), and parameters of the launch."
+    "time_zone, or every ({seconds, minutes, hours}), and parameters of the launch.",
 )
 
 
@@ -47,7 +48,7 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
 
 class NewScheduleSerializer(HouseSerializer):
     project = serializers.SlugField(help_text="The project's slug.")
-    slug = serializers.CharField(max_length=SLUG_LENGTH)
+    slug = serializers.CharField(max_length=SLUG_LENGTH, help_text=SLUG_TEXT)
     definition = serializers.DictField(help_text=DEFINITION)
 
 

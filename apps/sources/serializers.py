@@ -2,11 +2,16 @@
 
 from rest_framework import serializers
 
+from apps.core.fields import SLUG_TEXT, document_text
 from apps.core.viewsets import HouseSerializer
 from apps.sources.models import Dataset, DatasetVersion, Source, Upload
 
 PROJECT = "The project's slug."
-DEFINITION = "A source document: connection, format, columns. docs/data.md explains it."
+DEFINITION = document_text(
+    "source",
+    "A source document: `connection` (by `kind`: upload, folder, sqlite or postgresql), `format` "
+    "(csv, jsonl or parquet; databases have none) and `columns`.",
+)
 
 
 class UploadSerializer(serializers.ModelSerializer[Upload]):
@@ -27,7 +32,7 @@ class SourceSerializer(serializers.ModelSerializer[Source]):
     """A source. Its secret is never shown."""
 
     project = serializers.SlugField(source="project.slug", read_only=True)
-    definition = serializers.DictField(read_only=True)
+    definition = serializers.DictField(read_only=True, help_text=DEFINITION)
     has_secret = serializers.SerializerMethodField()
 
     class Meta:
@@ -44,7 +49,7 @@ class SourceSerializer(serializers.ModelSerializer[Source]):
 
 class NewSourceSerializer(HouseSerializer):
     project = serializers.SlugField(help_text=PROJECT)
-    slug = serializers.CharField(max_length=48)
+    slug = serializers.CharField(max_length=48, help_text=SLUG_TEXT)
     description = serializers.CharField(max_length=2000, required=False, allow_blank=True)
     definition = serializers.DictField(help_text=DEFINITION)
     secret = serializers.CharField(
@@ -113,7 +118,7 @@ class DatasetSerializer(serializers.ModelSerializer[Dataset]):
 
 class NewDatasetSerializer(HouseSerializer):
     project = serializers.SlugField(help_text=PROJECT)
-    slug = serializers.CharField(max_length=48)
+    slug = serializers.CharField(max_length=48, help_text=SLUG_TEXT)
     description = serializers.CharField(max_length=2000, required=False, allow_blank=True)
     source = serializers.SlugField(  # type: ignore[assignment]
         required=False, help_text="The source's slug. Left out, pipelines fill the dataset."
@@ -136,7 +141,11 @@ class DatasetVersionSerializer(serializers.ModelSerializer[DatasetVersion]):
     dataset = serializers.SlugField(source="dataset.slug", read_only=True)
     dataset_uuid = serializers.UUIDField(source="dataset.uuid", read_only=True)
     columns = ColumnSerializer(many=True, read_only=True)
-    inputs = serializers.ListField(child=serializers.DictField(), read_only=True)
+    inputs = serializers.ListField(
+        child=serializers.DictField(),
+        read_only=True,
+        help_text="The dataset versions it was made of: `name`, `dataset` and `version` (uuids).",
+    )
     job = serializers.UUIDField(source="job_id", read_only=True, allow_null=True)
 
     class Meta:
@@ -149,7 +158,12 @@ class DatasetVersionSerializer(serializers.ModelSerializer[DatasetVersion]):
 
 
 class DatasetVersionDetailSerializer(DatasetVersionSerializer):
-    profile = serializers.DictField(read_only=True, help_text="docs/data.md explains it.")
+    profile = serializers.DictField(
+        read_only=True,
+        help_text="`rows`, and `columns` by name: type, count, missing, distinct, min, max, mean, "
+        "quantiles, histogram (edges, counts) and top ([value, count] pairs), as far as the type "
+        "has them. docs/data.md explains each.",
+    )
 
     class Meta(DatasetVersionSerializer.Meta):
         fields = (*DatasetVersionSerializer.Meta.fields, "profile")  # type: ignore[assignment]

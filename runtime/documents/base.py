@@ -1,7 +1,7 @@
 """What every document is made of: strictness, errors by path, and the list of its fields."""
 
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Any, TypeVar
 
@@ -10,6 +10,8 @@ from pydantic.fields import FieldInfo
 
 D = TypeVar("D", bound="Document")
 MAX_ERRORS = 20
+# The fields that tell the variants of a union apart.
+TAGS = ("operation", "kind", "rule", "by")
 
 
 class Document(BaseModel):
@@ -34,15 +36,35 @@ def validate_document(model: type[D], data: Any) -> D:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise DocumentError(_by_path(error)) from None
+        raise DocumentError(_by_path(error, data)) from None
 
 
-def _by_path(error: ValidationError) -> dict[str, str]:
+def _by_path(error: ValidationError, data: Any) -> dict[str, str]:
     found: dict[str, str] = {}
     for each in error.errors(include_url=False)[:MAX_ERRORS]:
-        path = ".".join(str(part) for part in each["loc"])
+        names_field = each["type"] in ("missing", "extra_forbidden")
+        path = ".".join(_path(each["loc"], data, names_field=names_field))
         found.setdefault(path, _plainly(each["type"], each["msg"], each.get("ctx") or {}))
     return found
+
+
+def _path(loc: Sequence[int | str], data: Any, *, names_field: bool) -> Iterator[str]:
+    """The way through what was sent. pydantic's own also names the variant of a union that it
+    tried, which is nowhere in the data; `names_field` says that the last part is none of these."""
+    here, after_tag = data, False
+    for place, part in enumerate(loc):
+        is_field = names_field and place == len(loc) - 1
+        if isinstance(here, Mapping):
+            if not is_field and not after_tag and any(here.get(tag) == part for tag in TAGS):
+                after_tag = True
+                continue
+            here = here.get(part)
+        elif isinstance(here, list | tuple) and isinstance(part, int) and part < len(here):
+            here = here[part]
+        else:
+            return
+        after_tag = False
+        yield str(part)
 
 
 def _plainly(kind: str, text: str, context: Mapping[str, Any]) -> str:
@@ -54,6 +76,10 @@ def _plainly(kind: str, text: str, context: Mapping[str, Any]) -> str:
     }
     if kind == "value_error":
         return str(context.get("error", text))
+    if kind in ("literal_error", "enum"):
+        return f"Use one of {context.get('expected', '')}."
+    if kind == "too_short":
+        return f"Give at least {context.get('min_length', 1)}."
     if kind == "union_tag_invalid":
         return f"There is no such kind. Use one of {context.get('expected_tags', '')}."
     return plain.get(kind, f"{text}.")

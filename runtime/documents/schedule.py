@@ -48,7 +48,6 @@ class ScheduleDocument(Document):
     subject: Subject = Field(description="What is launched.")
     cron: str | None = Field(
         default=None,
-        min_length=9,
         max_length=100,
         description="Five cron fields: minute, hour, day, month, weekday. Instead of `every`.",
     )

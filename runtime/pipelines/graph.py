@@ -72,7 +72,7 @@ def _refuse_dangling(document: PipelineDocument) -> None:
     errors = {}
     for name, step in document.steps.items():
         for each in inputs_of(step):
-            path = f"steps.{name}.{step.operation}"
+            path = f"steps.{name}"
             if each not in document.steps:
                 hint = suggest(each, document.steps) or " Name a step of this pipeline."
                 errors[path] = f"Step `{name}` reads `{each}`, but there is no such step.{hint}"

@@ -43,7 +43,7 @@ class Reader:
         return list(self.lineage[step]) if step in self.lineage else None
 
     def _follow(self, name: str, step: Any) -> None:
-        path = f"steps.{name}.{step.operation}"
+        path = f"steps.{name}"
         found = FOLLOWERS[type(step)](self, path, step)
         if found is not None and all(each in self.lineage for each in inputs_of(step)):
             self.lineage[name] = found

@@ -142,7 +142,7 @@ def test_hostile_yaml_is_refused_with_its_place(text: str, said: str) -> None:
         ("portolan: 1", "portolan: 2", "portolan"),
         ("cron: 0 3", "crn: 0 3", "schedules.nightly.crn"),
         ("dataset: sales}", "dataset: gone}", "document"),
-        ("where: product_id > 0", "when: 1", "pipelines.clean.steps.kept.filter.where"),
+        ("where: product_id > 0", "when: 1", "pipelines.clean.steps.kept.where"),
         ("slug: small", "slug: Small Sales", "project.slug"),
         ("portolan: 1", "[]", "document"),
     ],

@@ -47,15 +47,15 @@ def cycle() -> dict[str, Any]:
 
 WRONG = [
     (cycle(), "steps", "`a` → `b` → `a`"),
-    (steps(a={"operation": "select", "input": "sale"}), "steps.a.select", "Did you mean `sales`?"),
+    (steps(a={"operation": "select", "input": "sale"}), "steps.a", "Did you mean `sales`?"),
     (
         steps(a={"operation": "select", "input": "save"}),
-        "steps.a.select",
+        "steps.a",
         "writes and gives no rows on",
     ),
     (
         steps(a={"operation": "select", "input": "sales", "column": ["week"]}),
-        "steps.a.select.column",
+        "steps.a.column",
         "There is no such field",
     ),
     (steps(a={"operation": "explode", "input": "sales"}), "steps.a", "There is no such kind"),
@@ -63,40 +63,40 @@ WRONG = [
     ({"steps": {"s": READ}, "extra": 1}, "extra", "There is no such field"),
     (
         steps(a={"operation": "filter", "input": "sales", "where": "spnd > 1"}),
-        "steps.a.filter.where",
+        "steps.a.where",
         "no column `spnd`. Did you mean `spend`? (position 1)",
     ),
     (
         steps(a={"operation": "cast", "input": "sales", "columns": {"weeks": "text"}}),
-        "steps.a.cast.columns",
+        "steps.a.columns",
         "Did you mean `week`?",
     ),
     (
         steps(a={"operation": "cast", "input": "sales", "columns": {"week": "uint8"}}),
-        "steps.a.cast.columns.week",
+        "steps.a.columns.week",
         "'integer'",
     ),
-    (derive("spend +"), "steps.more.derive.columns.x", "cannot be read as SQL"),
-    (derive("spend, week"), "steps.more.derive.columns.x", "not one expression"),
-    (derive("spend + $most"), "steps.more.derive.columns.x", "no parameter `$most`"),
-    (derive("(select 1)"), "steps.more.derive.columns.x", "sees only its own row"),
-    (derive("1); drop table sales; --"), "steps.more.derive.columns.x", "cannot be read"),
-    (derive("read_text('/etc/passwd')"), "steps.more.derive.columns.x", "reaches beyond"),
-    (sql("select 1; select 2"), "steps.mine.sql.query", "one statement"),
-    (sql("copy sales to '/tmp/x'"), "steps.mine.sql.query", "not COPY"),
-    (sql("attach '/tmp/x'"), "steps.mine.sql.query", "not ATTACH"),
-    (sql("install httpfs"), "steps.mine.sql.query", "not INSTALL"),
-    (sql("load httpfs"), "steps.mine.sql.query", "not LOAD"),
-    (sql("pragma database_list"), "steps.mine.sql.query", "not PRAGMA"),
-    (sql("set threads = 9"), "steps.mine.sql.query", "not SET"),
-    (sql("create table x as select 1"), "steps.mine.sql.query", "not CREATE"),
-    (sql("select * from read_text('/etc/passwd')"), "steps.mine.sql.query", "`read_text`"),
-    (sql("select * from '/etc/passwd'"), "steps.mine.sql.query", "no input `/etc/passwd`"),
-    (sql("select * from delta_scan('https://x/y')"), "steps.mine.sql.query", "`delta_scan`"),
-    (sql("select * from products"), "steps.mine.sql.query", "no input `products`"),
-    (sql("select * from duckdb_settings()"), "steps.mine.sql.query", "`duckdb_settings`"),
-    (sql("select * from main.sales"), "steps.mine.sql.query", "not an input"),
-    (sql("select * into x from sales"), "steps.mine.sql.query", "writes"),
+    (derive("spend +"), "steps.more.columns.x", "cannot be read as SQL"),
+    (derive("spend, week"), "steps.more.columns.x", "not one expression"),
+    (derive("spend + $most"), "steps.more.columns.x", "no parameter `$most`"),
+    (derive("(select 1)"), "steps.more.columns.x", "sees only its own row"),
+    (derive("1); drop table sales; --"), "steps.more.columns.x", "cannot be read"),
+    (derive("read_text('/etc/passwd')"), "steps.more.columns.x", "reaches beyond"),
+    (sql("select 1; select 2"), "steps.mine.query", "one statement"),
+    (sql("copy sales to '/tmp/x'"), "steps.mine.query", "not COPY"),
+    (sql("attach '/tmp/x'"), "steps.mine.query", "not ATTACH"),
+    (sql("install httpfs"), "steps.mine.query", "not INSTALL"),
+    (sql("load httpfs"), "steps.mine.query", "not LOAD"),
+    (sql("pragma database_list"), "steps.mine.query", "not PRAGMA"),
+    (sql("set threads = 9"), "steps.mine.query", "not SET"),
+    (sql("create table x as select 1"), "steps.mine.query", "not CREATE"),
+    (sql("select * from read_text('/etc/passwd')"), "steps.mine.query", "`read_text`"),
+    (sql("select * from '/etc/passwd'"), "steps.mine.query", "no input `/etc/passwd`"),
+    (sql("select * from delta_scan('https://x/y')"), "steps.mine.query", "`delta_scan`"),
+    (sql("select * from products"), "steps.mine.query", "no input `products`"),
+    (sql("select * from duckdb_settings()"), "steps.mine.query", "`duckdb_settings`"),
+    (sql("select * from main.sales"), "steps.mine.query", "not an input"),
+    (sql("select * into x from sales"), "steps.mine.query", "writes"),
 ]
 
 
@@ -123,8 +123,8 @@ def test_every_fault_of_a_definition_is_told_over_rest(
     assert said.status_code == 400
     assert said.headers["Content-Type"] == "application/problem+json"
     fields = said.content.decode()
-    assert "definition.steps.more.derive.columns.x" in fields
-    assert "definition.steps.sieve.filter.where" in fields
+    assert "definition.steps.more.columns.x" in fields
+    assert "definition.steps.sieve.where" in fields
 
 
 def test_same_definition_makes_no_second_version(project: Project, user: User) -> None:

@@ -175,7 +175,7 @@ def test_source_that_changed_its_schema_is_refused_at_launch(project: Project, u
     make_version(Dataset.objects.get(project=project, slug="sales"), changed)
     with pytest.raises(ValidationError) as refused:
         launch_run(pipeline, user=user)
-    told = refused.value.message_dict["definition.steps.bought.filter.where"][0]
+    told = refused.value.message_dict["definition.steps.bought.where"][0]
     assert told == "`sales` has no column `spend`. Did you mean `spent`? (position 1)"
 
 

@@ -90,7 +90,7 @@ def test_foreign_runs_and_versions_are_not_found(
     said = post(client, f"models/{model['uuid']}/aliases/", named, 400)
     assert said["errors"][0]["field"] == "version"
     body = {**body, "model": "nothing"}
-    post(client, "model-versions/", body, 404)
+    assert post(client, "model-versions/", body, 400)["errors"][0]["field"] == "model"
 
 
 def test_policy_that_does_not_hold_is_a_conflict_that_says_what(

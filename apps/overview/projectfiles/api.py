@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
+from apps.core.fields import document_text
 from apps.core.viewsets import HouseSerializer, HouseViewSet
 from apps.overview.projectfiles import services
 from apps.overview.projectfiles.reading import MAX_BYTES, read_project
@@ -38,7 +39,9 @@ SCHEMAS: dict[str, type[Document]] = {
 
 class ProjectFileSerializer(HouseSerializer):
     document = serializers.CharField(
-        max_length=MAX_BYTES, trim_whitespace=False, help_text="The project file, YAML or JSON."
+        max_length=MAX_BYTES,
+        trim_whitespace=False,
+        help_text=document_text("project", "The project file, as a text of YAML or JSON."),
     )
     remove = serializers.BooleanField(
         default=False,

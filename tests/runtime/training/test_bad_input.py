@@ -257,12 +257,12 @@ WRONG_DOCUMENTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "unknown split": ({"split": {"by": "moon"}}, "split", "kind"),
     "split out of order": (
         {"split": {"by": "time", "column": "w", "train_until": 9, "test_from": 3}},
-        "split.time",
+        "split",
         "before",
     ),
     "fractions": (
         {"split": {"by": "random", "fractions": {"train": 0.9}}},
-        "split.random.fractions",
+        "split.fractions",
         "add up",
     ),
 }
