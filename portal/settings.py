@@ -292,9 +292,26 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Portolan",
     "DESCRIPTION": (
-        "Everything the browser does, for programs. Errors are RFC 9457 problems. Lists take "
-        "`filter`, `cursor` and `size`. Requests with the browser's session cookie need its CSRF "
-        "token in `X-CSRFToken` to change anything; requests with a token do not."
+        "Everything the browser does, for programs. Send a token as “Authorization: Bearer "
+        "ptl_…”. Requests with the browser's session cookie need its CSRF token in `X-CSRFToken` "
+        "to change anything; requests with a token do not.\n\n"
+        "Names. Bodies name the project and its things by slug; addresses and answers have "
+        "uuids, and answers the slugs too.\n\n"
+        "Work. What takes time is a job. The answer has a `state` (queued, running, then "
+        "succeeded, failed or cancelled) and a `message`: ask for the same thing again until the "
+        "state is final, say twice a second. `job` is its job, with the log.\n\n"
+        "Documents. Fields such as `definition` hold a document. Its JSON Schema is at "
+        "`/api/v1/document-schemas/<kind>/`, and faults are told by their path in it, such as "
+        "`definition.steps.clean.where`.\n\n"
+        "Lists take `filter`, `cursor` and `size`. A filter is made of conditions such as "
+        "`project = churn and (state in (failed, cancelled) or created_at >= now-2d)`: `=`, `!=`, "
+        "`<`, `<=`, `>`, `>=`, `~` (contains), `in`, `is null`; `and`, `or`, `not`; quotes around "
+        "a value with blanks.\n\n"
+        "Errors are RFC 9457 problems; `errors` names each field.\n\n"
+        "Order of things. A project; uploads, sources, datasets (and their ingest); pipelines, "
+        "which write datasets; experiments and runs; models, versions, approval, aliases; "
+        "endpoints, releases, weights, keys; monitors and their evaluations. An endpoint answers "
+        "at its own `url`, not under `/api/`: `endpoints_schema` is the document of that."
     ),
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -13,6 +14,7 @@ from apps.core.viewsets import HouseViewSet
 from apps.deployments import routing, services
 from apps.deployments.lists import CHANGE_LIST, ENDPOINT_LIST, KEY_LIST, RELEASE_LIST
 from apps.deployments.models import Endpoint, EndpointKey, Release, RouteChange
+from apps.deployments.openapi import describe_endpoint
 from apps.deployments.serializers import (
     BackSerializer,
     ChangeEndpointSerializer,
@@ -64,6 +66,12 @@ class EndpointViewSet(HouseViewSet[Endpoint]):
     @extend_schema(operation_id="endpoints_retrieve")
     def retrieve(self, request: Request, uuid: str) -> Response:
         return Response(EndpointSerializer(self.get_object()).data)
+
+    @extend_schema(operation_id="endpoints_schema", responses=OpenApiTypes.OBJECT)
+    @action(detail=True, methods=["get"], url_path="schema", pagination_class=None)
+    def reference(self, request: Request, uuid: str) -> Response:
+        """How to call it: an OpenAPI 3.1 document of its address, its rows and its answers."""
+        return Response(describe_endpoint(self.get_object()))
 
     @extend_schema(
         operation_id="endpoints_create",

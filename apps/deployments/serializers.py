@@ -59,8 +59,9 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
 
 
 class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
-    """An endpoint. POST rows to `<url>/score` with a key; `observed` is what the scoring server
-    last said it serves."""
+    """An endpoint. POST `{"rows": [{…}]}` to `<url>/score` with a key of it: its own document, of
+    the operation `endpoints_schema`, says what a row is and which other protocols it speaks.
+    `observed` is what the scoring server last said it serves."""
 
     project = serializers.CharField(source="project.slug", read_only=True)
     model = serializers.CharField(source="model.slug", read_only=True)

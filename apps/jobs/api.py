@@ -1,7 +1,7 @@
 """REST: jobs, their logs, and the checks people launch on a target."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -46,6 +46,13 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "cancel_requested_at", "observed_at",
         )  # fmt: skip
         read_only_fields = fields
+        extra_kwargs: ClassVar[dict[str, Any]] = {
+            "spec": {"help_text": "What was asked, as the job's kind defines it; no secrets."},
+            "outputs": {
+                "help_text": "What came of it, by kind; `error` (message, field, step) if it "
+                "failed. What it made is better asked for at its own address."
+            },
+        }
 
     def to_representation(self, instance: Job) -> dict[str, Any]:
         """By hand: a list of 200 jobs is asked for often."""
@@ -184,7 +191,7 @@ class AnswerSerializer(serializers.Serializer[Any]):
 
     target = serializers.SlugField()
     seconds = serializers.FloatField(help_text="How long the answer took, s.")
-    answer = serializers.DictField()
+    answer = serializers.DictField(help_text="By topic.")
 
 
 class ProbeViewSet(HouseViewSet[Job]):

@@ -1,6 +1,6 @@
 """REST: events, page by page or all at once as JSON lines."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.http import StreamingHttpResponse
@@ -29,6 +29,10 @@ class EventSerializer(serializers.ModelSerializer[Event]):
             "object_id", "object_label", "before", "after", "request_id",
         )  # fmt: skip
         read_only_fields = fields
+        extra_kwargs: ClassVar[dict[str, Any]] = {
+            "before": {"help_text": "The fields that changed, as they were. Empty: none."},
+            "after": {"help_text": "The fields that changed, as they became. Empty: none."},
+        }
 
 
 class EventViewSet(HouseViewSet[Event]):

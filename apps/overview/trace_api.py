@@ -66,35 +66,62 @@ class LineageQuery(serializers.Serializer[Any]):
 class TraceSerializer(HouseSerializer):
     """One request's way back. Each part names itself by `kind`, `uuid`, `label` and `url`."""
 
-    request = serializers.DictField()
-    release = serializers.DictField()
-    model_version = serializers.DictField()
-    run = serializers.DictField()
-    dataset_version = serializers.DictField()
+    request = serializers.DictField(
+        help_text="`request_id`, `endpoint`, `release` (its slug), `is_complete` and `rows`: row, "
+        "at, keys, inputs, prediction, label, latency_us of each."
+    )
+    release = serializers.DictField(help_text="With slug, weight, created_at.")
+    model_version = serializers.DictField(
+        help_text="With model, number, engine, verdict, signature, conversion, files."
+    )
+    run = serializers.DictField(
+        help_text="The training, with experiment, definition, seed, code_digest, packages, metrics."
+    )
+    dataset_version = serializers.DictField(
+        help_text="What was learned from, with dataset, number, rows, columns, created_at."
+    )
     pipeline_run = serializers.DictField(
-        allow_null=True, help_text="Null where no pipeline made the dataset version."
+        allow_null=True,
+        help_text="What made the dataset version, with pipeline, version, digest, inputs, "
+        "parameters. Null where no pipeline did.",
     )
     inputs = serializers.ListField(
-        child=serializers.DictField(), help_text="Dataset versions it was made from, nearest first."
+        child=serializers.DictField(),
+        help_text="Dataset versions it was made from, nearest first, told as `dataset_version`.",
     )
-    sources = serializers.ListField(child=serializers.DictField())
+    sources = serializers.ListField(
+        child=serializers.DictField(),
+        help_text="With source_kind, and the dataset_version that was read from it.",
+    )
 
 
 class TraceRowsSerializer(HouseSerializer):
     """Rows: the dataset's own, and those of every pinned input that share its key. `is_cut`: there
     are more; ask for that input alone, with an offset."""
 
-    request = serializers.DictField()
-    dataset_row = serializers.DictField()
-    inputs = serializers.ListField(child=serializers.DictField())
+    request = serializers.DictField(help_text="`request_id`, `row` and its `keys`.")
+    dataset_row = serializers.DictField(
+        help_text="`dataset_version`, `where` (the keys), `rows`, `is_cut`, `note`; `is_same`: a "
+        "row's values are those that the request carried."
+    )
+    inputs = serializers.ListField(
+        child=serializers.DictField(),
+        help_text="`dataset_version`, `where`, `key`, `matched_by` (lineage, name, join or empty), "
+        "`rows`, `is_cut`, `note`.",
+    )
 
 
 class LineageSerializer(HouseSerializer):
     """A graph of columns. `start` and the ends of `edges` are places in `nodes`."""
 
     start = serializers.IntegerField()
-    nodes = serializers.ListField(child=serializers.DictField())
-    edges = serializers.ListField(child=serializers.DictField(child=serializers.IntegerField()))
+    nodes = serializers.ListField(
+        child=serializers.DictField(),
+        help_text="`kind`, `uuid`, `label`, `url`, and `column`: empty for the thing as a whole.",
+    )
+    edges = serializers.ListField(
+        child=serializers.DictField(child=serializers.IntegerField()), help_text="`from` and `to`."
+    )
     is_complete = serializers.BooleanField(help_text="False: there is more than is told.")
 
 
@@ -122,7 +149,7 @@ class TraceViewSet(HouseViewSet[Project]):
     )
     def retrieve(self, request: Request) -> Response:
         """From a request's id to release, model version, run, dataset version, pipeline run and
-        sources. What is not captured, or not written yet, is 404."""
+        sources. What is not captured, or not written yet (up to six seconds), is 404."""
         user: Any = request.user
         try:
             return Response(trace_request(user, **_asked(request, TraceQuery)))

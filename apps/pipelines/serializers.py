@@ -182,7 +182,7 @@ class PipelineRunSerializer(serializers.ModelSerializer[PipelineRun]):
     version = serializers.UUIDField(source="version.uuid", read_only=True)
     version_number = serializers.IntegerField(source="version.number", read_only=True)
     inputs = PinnedInputSerializer(many=True, read_only=True)
-    parameters = AnyObject(read_only=True)
+    parameters = AnyObject(read_only=True, help_text="All of them, by name, as they were.")
     job = serializers.UUIDField(source="job_id", read_only=True)
     state = serializers.ChoiceField(State.choices, source="job.state", read_only=True)
     message = serializers.CharField(source="job.message", read_only=True)

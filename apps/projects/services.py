@@ -31,7 +31,7 @@ def get_project(user: User, slug: str, *, role: Role = Role.VIEWER) -> Project:
     """The project, if the user sees it (else Http404) and has the role (else PermissionDenied)."""
     project = Project.objects.visible_to(user).filter(slug=slug).first()
     if project is None:
-        raise NotHere(f"There is no project “{slug}” that you may see. Check its slug.")
+        raise NotHere("There is no such project that you may see. Check its slug.")
     require_role(user, project, role)
     return project
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -42,6 +42,7 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
         )  # fmt: skip
         read_only_fields = fields
 
+    @extend_schema_field(serializers.DictField(help_text=DEFINITION))
     def get_definition(self, schedule: Schedule) -> dict[str, Any]:
         return services.document_of(schedule)
 

@@ -209,7 +209,8 @@ class DatasetViewSet(HouseViewSet[Dataset]):
     )
     @action(detail=True, methods=["post"])
     def ingest(self, request: Request, uuid: str) -> Response:
-        """Read its source into its next version, as the job that is answered."""
+        """Read its source into its next version, as the job that is answered. Once that has
+        succeeded, the dataset's `version_uuid` is the new version."""
         serializer = IngestSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         change = serializer.validated_data["schema_change"]

@@ -56,9 +56,11 @@ def refuse_out_of_reach(project: Project, document: SourceDocument) -> None:
 def get_upload(project: Project, connection: UploadConnection) -> Upload:
     upload = Upload.objects.filter(project=project, uuid=connection.upload).first()
     if upload is None:
-        raise ValidationError(
-            {"definition.connection.upload": f"{project.name} has no such upload. Send it first."}
+        text = (
+            f"The project “{project.slug}” has no such upload. Uploads stay in the project they "
+            "were sent to: send the file to this one, and name the upload that is answered."
         )
+        raise ValidationError({"definition.connection.upload": text})
     return upload
 
 

@@ -81,7 +81,7 @@ class ColumnSerializer(serializers.Serializer[dict[str, str]]):
 class RowsSerializer(serializers.Serializer[dict[str, object]]):
     """Rows as objects by column. `is_cut`: more fit what was asked than an answer may hold."""
 
-    rows = serializers.ListField(child=serializers.DictField())
+    rows = serializers.ListField(child=serializers.DictField(), help_text="Values by column.")
     is_cut = serializers.BooleanField()
 
 

@@ -1,6 +1,6 @@
 """REST: targets, for everybody to see and for site admins to pause and resume."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -26,6 +26,9 @@ class TargetSerializer(serializers.ModelSerializer[Target]):
             "created_at",
         )  # fmt: skip
         read_only_fields = fields
+        extra_kwargs: ClassVar[dict[str, Any]] = {
+            "facts": {"help_text": "What the last check found there, by topic."}
+        }
 
 
 class TargetViewSet(HouseViewSet[Target]):

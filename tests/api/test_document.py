@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
 from apps.core.schema import document
+from apps.overview.projectfiles.api import SCHEMAS
 from tests.api.world import BACKEND, World, make_world
 
 COMMITTED = portal.BASE_DIR / "docs" / "api.yaml"
+PROJECT_FILE = ("ProjectFileRequest", "document")
 REFRESH = "Run: manage.py spectacular --file docs/api.yaml --validate --fail-on-warn"
 
 
@@ -66,6 +69,29 @@ def test_every_id_in_an_address_has_its_type() -> None:
             schema = parameter["schema"]
             is_told = schema.get("format") or schema.get("pattern") or parameter["name"] == "slug"
             assert parameter["in"] != "path" or is_told, f"{name}: {parameter['name']}"
+
+
+def properties() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for name, shape in document()["components"]["schemas"].items():
+        for field, schema in shape.get("properties", {}).items():
+            yield name, field, schema
+
+
+def test_every_document_valued_field_says_where_its_shape_is() -> None:
+    for name, field, schema in properties():
+        if field in ("definition", "policy", "specs") or (name, field) == PROJECT_FILE:
+            kinds = re.findall(r"/api/v1/document-schemas/([a-z]+)/", schema["description"])
+            assert kinds, f"{name}.{field}"
+            assert set(kinds) <= set(SCHEMAS), f"{name}.{field}"
+
+
+def test_no_object_is_left_to_guess() -> None:
+    for name, field, schema in properties():
+        each = schema.get("items", schema)
+        is_open = each.get("type") == "object" and each.get("additionalProperties") == {}
+        assert not is_open or schema.get("description") or each.get("description"), (
+            f"{name}.{field}"
+        )
 
 
 @pytest.mark.parametrize(

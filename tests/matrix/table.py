@@ -231,6 +231,7 @@ POST   /api/v1/model-versions/{model_version}/reject/  401 404 403 403 200 404  
 GET    /api/v1/endpoints/                              401 200 200 200 200 200  read=200
 POST   /api/v1/endpoints/                              401 404 403 201 201 404  endpoints:write=201
 GET    /api/v1/endpoints/{endpoint}/                   401 404 200 200 200 404  read=200
+GET    /api/v1/endpoints/{endpoint}/schema/            401 404 200 200 200 404  read=200
 PATCH  /api/v1/endpoints/{endpoint}/                   401 404 403 200 200 404  endpoints:write=200
 POST   /api/v1/endpoints/{endpoint}/weights/           401 404 403 202 202 404  endpoints:write=202
 POST   /api/v1/endpoints/{endpoint}/roll-back/         401 404 403 202 202 404  endpoints:write=202

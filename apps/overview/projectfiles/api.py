@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from django.http import Http404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
+from apps.core.errors import NotHere
 from apps.core.fields import document_text
 from apps.core.viewsets import HouseSerializer, HouseViewSet
 from apps.overview.projectfiles import services
@@ -35,6 +35,7 @@ SCHEMAS: dict[str, type[Document]] = {
     "source": SourceDocument,
     "training": TrainingDocument,
 }
+NAMES = {"type": "string", "enum": list(SCHEMAS), "pattern": f"^({'|'.join(SCHEMAS)})$"}
 
 
 class ProjectFileSerializer(HouseSerializer):
@@ -123,10 +124,14 @@ class DocumentSchemaViewSet(HouseViewSet[Project]):
     lookup_field = "name"
     queryset = Project.objects.none()
 
-    @extend_schema(operation_id="document_schemas_retrieve", responses=SchemaSerializer)
+    @extend_schema(
+        operation_id="document_schemas_retrieve",
+        responses=SchemaSerializer,
+        parameters=[OpenApiParameter("name", NAMES, "path", description="The kind of document.")],
+    )
     def retrieve(self, request: Request, name: str) -> Response:
         if name not in SCHEMAS:
-            raise Http404
+            raise NotHere(f"There is no such kind of document. Kinds: {', '.join(SCHEMAS)}.")
         return Response({"name": name, "schema": json_schema(SCHEMAS[name])})
 
 

@@ -28,11 +28,23 @@ class Plan:
 
 
 def plan_project(document: ProjectDocument, *, user: User, removes: bool = False) -> Plan:
-    """What applying the document would do, without doing it. Contributors of the project; for a
-    project that is not there yet, anybody who may make one.
+    """What applying the document would do: it is applied, and undone, so that whatever applying
+    would refuse is refused here, in the same words."""
+    try:
+        with transaction.atomic():
+            plan = apply_project(document, user=user, removes=removes)
+            raise _Rehearsed
+    except _Rehearsed:
+        return plan
 
-    Raise Http404 when the slug is another's project, PermissionDenied below contributor.
-    """
+
+class _Rehearsed(Exception):
+    """Takes back what was done only to see that it can be done."""
+
+
+def _plan(document: ProjectDocument, *, user: User, removes: bool) -> Plan:
+    """The steps, from rows as they are. Raise Http404 when the slug is another's project,
+    PermissionDenied below contributor."""
     project = _find(document.project.slug, user)
     wanted = document.model_dump(mode="json", exclude_defaults=True)
     steps = [_plan_head(document.project, project)]
@@ -45,9 +57,10 @@ def plan_project(document: ProjectDocument, *, user: User, removes: bool = False
 def apply_project(document: ProjectDocument, *, user: User, removes: bool = False) -> Plan:
     """Make the project what the document says, all or nothing; launches nothing.
 
+    Contributors of the project; for a project that is not there yet, anybody who may make one.
     Whoever applies must be allowed to do each step by hand. Errors name the section and slug.
     """
-    plan = plan_project(document, user=user, removes=removes)
+    plan = _plan(document, user=user, removes=removes)
     head = document.project
     project = Project.objects.filter(slug=head.slug).first()
     if project is None:
