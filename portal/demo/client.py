@@ -43,6 +43,11 @@ class Client:
         self._token = token
         self._connection: http.client.HTTPConnection | None = None
 
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     def get(self, path: str, **query: Any) -> Any:
         return self._call("GET", path + ("?" + urllib.parse.urlencode(query) if query else ""))
 
@@ -103,7 +108,7 @@ class Client:
             try:
                 status, answer, again = self._once(method, whole, sent, headers)
             except (OSError, http.client.HTTPException):
-                self._connection = None
+                self.close()
                 status, answer, again = 503, {"detail": "The portal does not answer."}, 0.3
             if status not in (429, 502, 503) or time.monotonic() > ends:
                 break

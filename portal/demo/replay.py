@@ -4,6 +4,7 @@ A request's id says which row it is. What was captured is told by the captures t
 the scoring server has written all it holds, whatever id is not there was not captured, and is sent.
 """
 
+import contextlib
 import http.client
 import json
 import threading
@@ -121,12 +122,14 @@ class Replay:
     def opens(self, key: str) -> bool:
         """Whether the endpoint takes the key by now: an empty body is refused, but not as a
         stranger's."""
+        connection = self._connect()
         try:
-            connection = self._connect()
             connection.request("POST", self._path, b"{}", _headers(key, "replay-key-check"))
             return connection.getresponse().status not in (401, 403, 404, 503)
         except (OSError, http.client.HTTPException):
             return False
+        finally:
+            connection.close()
 
     def send(self, rows: Rows, key: str) -> Score:
         """Send the rows, and whatever of them was not captured again. Raise Failed."""
@@ -174,18 +177,28 @@ class Replay:
         score: Score,
         stop: threading.Event,
     ) -> None:
-        connection = self._connect()
-        for name, row in rows:
-            if stop.is_set():
-                return
-            body = json.dumps({"rows": [row]}).encode()
-            connection.request("POST", self._path, body, _headers(key, name))
-            with connection.getresponse() as answer:
-                text = answer.read()
-            if answer.status == 200:
-                score.sent += 1
-            elif answer.status not in (429, 503):
-                raise Failed(f"{name} was refused: {text[:300].decode('utf-8', 'replace')}")
+        with contextlib.closing(self._connect()) as connection:
+            for name, row in rows:
+                if stop.is_set():
+                    return
+                self._send_one(connection, name, row, key, score)
+
+    def _send_one(
+        self,
+        connection: http.client.HTTPConnection,
+        name: str,
+        row: Mapping[str, Any],
+        key: str,
+        score: Score,
+    ) -> None:
+        body = json.dumps({"rows": [row]}).encode()
+        connection.request("POST", self._path, body, _headers(key, name))
+        with connection.getresponse() as answer:
+            text = answer.read()
+        if answer.status == 200:
+            score.sent += 1
+        elif answer.status not in (429, 503):
+            raise Failed(f"{name} was refused: {text[:300].decode('utf-8', 'replace')}")
 
     def _connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(self._host, self._port, timeout=10)

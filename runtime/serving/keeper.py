@@ -51,7 +51,7 @@ class Keeper:
     def flush(self) -> int:
         """Write all that is captured, and the traffic up to now; returns the rows written."""
         with self._lock:
-            rows = self._flush(lambda ring: True)
+            rows = self._flush()
             self._tell(self._minute)
         return rows
 
@@ -62,15 +62,20 @@ class Keeper:
         while not self._stopping.wait(LOOK_SECONDS):
             with self._lock:
                 if time.monotonic() >= self._retry_at:
-                    self._flush(_is_due)
+                    self._flush(only_if_due=True)
                 if (minute := _this_minute()) != self._minute:
                     self._tell(self._minute)
                     self._minute = minute
 
-    def _flush(self, is_due: Callable[[Ring], bool]) -> int:
+    def _flush(self, *, only_if_due: bool = False) -> int:
+        """All rings together: what a killed process takes with it is then of every release alike,
+        and the shares in the captures stay those of the traffic."""
         rows = 0
-        for release, ring in [*self._left, *((r, r.ring) for r in self._releases() if r.ring)]:
-            if is_due(ring) and (records := ring.peek()):
+        rings = [*self._left, *((r, r.ring) for r in self._releases() if r.ring)]
+        if only_if_due and not any(_is_due(ring) for _, ring in rings):
+            return 0
+        for release, ring in rings:
+            if records := ring.peek():
                 rows += self._write(release, ring, records)
         self._left = [each for each in self._left if len(each[1])]
         return rows

@@ -78,10 +78,12 @@ class Command(BaseCommand):
             admin, name=TOKEN_NAME, scopes=tuple(SCOPES), days=1, created_by=admin
         )
         connection.close()
-        walk = Walk(Client(_address(), text), file, settings.VAR_DIR, _serving(), self.say)
+        client = Client(_address(), text)
+        walk = Walk(client, file, settings.VAR_DIR, _serving(), self.say)
         try:
             walk.go()
         finally:
+            client.close()
             revoke_token(token, user=admin)
             connection.close()
         self._print_table(walk)
