@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,3 +78,22 @@ def redis_server(tmp_path: Path) -> Iterator[Broker]:
     server = Broker(binary, tmp_path / "redis").start()
     yield server
     server.stop()
+
+
+# What may be skipped even where every part was promised: it needs what no part can bring.
+MAY_BE_SKIPPED = frozenset({"kubernetes", "device"})
+_skipped: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    is_skip = report.skipped and not hasattr(report, "wasxfail")
+    if is_skip and not MAY_BE_SKIPPED & set(report.keywords):
+        _skipped.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run that promised to have every part has failed when anything was skipped."""
+    is_worker = hasattr(session.config, "workerinput")
+    if _skipped and not is_worker and os.environ.get("PORTOLAN_STRICT") == "1":
+        sys.stderr.write(f"PORTOLAN_STRICT=1, but {len(_skipped)} tests were skipped.\n")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
