@@ -6,84 +6,136 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('deployments', '0001_initial'),
-        ('jobs', '0001_initial'),
-        ('projects', '0001_initial'),
-        ('registry', '0001_initial'),
-        ('targets', '0002_local_target'),
+        ("deployments", "0001_initial"),
+        ("jobs", "0001_initial"),
+        ("projects", "0001_initial"),
+        ("registry", "0001_initial"),
+        ("targets", "0002_local_target"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='endpoint',
-            name='model',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='endpoints', to='registry.model'),
+            model_name="endpoint",
+            name="model",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="endpoints",
+                to="registry.model",
+            ),
         ),
         migrations.AddField(
-            model_name='endpoint',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='endpoints', to='projects.project'),
+            model_name="endpoint",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="endpoints",
+                to="projects.project",
+            ),
         ),
         migrations.AddField(
-            model_name='endpoint',
-            name='target',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='endpoints', to='targets.target'),
+            model_name="endpoint",
+            name="target",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="endpoints",
+                to="targets.target",
+            ),
         ),
         migrations.AddField(
-            model_name='endpointkey',
-            name='created_by',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="endpointkey",
+            name="created_by",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='endpointkey',
-            name='endpoint',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='keys', to='deployments.endpoint'),
+            model_name="endpointkey",
+            name="endpoint",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="keys",
+                to="deployments.endpoint",
+            ),
         ),
         migrations.AddField(
-            model_name='release',
-            name='created_by',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="release",
+            name="created_by",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='release',
-            name='endpoint',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='releases', to='deployments.endpoint'),
+            model_name="release",
+            name="endpoint",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="releases",
+                to="deployments.endpoint",
+            ),
         ),
         migrations.AddField(
-            model_name='release',
-            name='version',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='releases', to='registry.modelversion'),
+            model_name="release",
+            name="version",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="releases",
+                to="registry.modelversion",
+            ),
         ),
         migrations.AddField(
-            model_name='routechange',
-            name='created_by',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="routechange",
+            name="created_by",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='routechange',
-            name='endpoint',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='changes', to='deployments.endpoint'),
+            model_name="routechange",
+            name="endpoint",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="changes",
+                to="deployments.endpoint",
+            ),
         ),
         migrations.AddField(
-            model_name='routechange',
-            name='job',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='route_change', to='jobs.job'),
+            model_name="routechange",
+            name="job",
+            field=models.OneToOneField(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="route_change",
+                to="jobs.job",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='endpoint',
-            constraint=models.UniqueConstraint(fields=('project', 'slug'), name='endpoint_slug_once'),
+            model_name="endpoint",
+            constraint=models.UniqueConstraint(
+                fields=("project", "slug"), name="endpoint_slug_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='release',
-            constraint=models.UniqueConstraint(fields=('endpoint', 'slug'), name='release_slug_once'),
+            model_name="release",
+            constraint=models.UniqueConstraint(
+                fields=("endpoint", "slug"), name="release_slug_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='release',
-            constraint=models.CheckConstraint(condition=models.Q(('weight__lte', 100)), name='release_weight'),
+            model_name="release",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("weight__lte", 100)), name="release_weight"
+            ),
         ),
     ]

@@ -5,73 +5,102 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('experiments', '0001_initial'),
-        ('jobs', '0001_initial'),
-        ('sources', '0001_initial'),
+        ("experiments", "0001_initial"),
+        ("jobs", "0001_initial"),
+        ("sources", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='run',
-            name='dataset_version',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='sources.datasetversion'),
+            model_name="run",
+            name="dataset_version",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="runs",
+                to="sources.datasetversion",
+            ),
         ),
         migrations.AddField(
-            model_name='run',
-            name='experiment',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='runs', to='experiments.experiment'),
+            model_name="run",
+            name="experiment",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="runs",
+                to="experiments.experiment",
+            ),
         ),
         migrations.AddField(
-            model_name='run',
-            name='job',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='run', to='jobs.job'),
+            model_name="run",
+            name="job",
+            field=models.OneToOneField(
+                on_delete=django.db.models.deletion.PROTECT, related_name="run", to="jobs.job"
+            ),
         ),
         migrations.AddField(
-            model_name='param',
-            name='run',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='params', to='experiments.run'),
+            model_name="param",
+            name="run",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="params",
+                to="experiments.run",
+            ),
         ),
         migrations.AddField(
-            model_name='metric',
-            name='run',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='metrics', to='experiments.run'),
+            model_name="metric",
+            name="run",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="metrics",
+                to="experiments.run",
+            ),
         ),
         migrations.AddField(
-            model_name='artifact',
-            name='run',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='artifacts', to='experiments.run'),
+            model_name="artifact",
+            name="run",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="artifacts",
+                to="experiments.run",
+            ),
         ),
         migrations.AddField(
-            model_name='tag',
-            name='run',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tags', to='experiments.run'),
+            model_name="tag",
+            name="run",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="tags",
+                to="experiments.run",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.UniqueConstraint(fields=('project', 'slug'), name='experiment_slug_once'),
+            model_name="experiment",
+            constraint=models.UniqueConstraint(
+                fields=("project", "slug"), name="experiment_slug_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='param',
-            constraint=models.UniqueConstraint(fields=('run', 'key'), name='param_once'),
+            model_name="param",
+            constraint=models.UniqueConstraint(fields=("run", "key"), name="param_once"),
         ),
         migrations.AddIndex(
-            model_name='metric',
-            index=models.Index(fields=['run', 'key', 'step'], name='metric_series'),
+            model_name="metric",
+            index=models.Index(fields=["run", "key", "step"], name="metric_series"),
         ),
         migrations.AddIndex(
-            model_name='metric',
-            index=models.Index(condition=models.Q(('is_last', True)), fields=['key', 'value'], name='metric_last'),
+            model_name="metric",
+            index=models.Index(
+                condition=models.Q(("is_last", True)), fields=["key", "value"], name="metric_last"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='artifact',
-            constraint=models.UniqueConstraint(fields=('run', 'path'), name='artifact_once'),
+            model_name="artifact",
+            constraint=models.UniqueConstraint(fields=("run", "path"), name="artifact_once"),
         ),
         migrations.AddConstraint(
-            model_name='tag',
-            constraint=models.UniqueConstraint(fields=('run', 'key'), name='tag_once'),
+            model_name="tag",
+            constraint=models.UniqueConstraint(fields=("run", "key"), name="tag_once"),
         ),
     ]

@@ -9,39 +9,81 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('projects', '0001_initial'),
+        ("projects", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Schedule',
+            name="Schedule",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uuid', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
-                ('slug', models.SlugField(max_length=48, validators=[django.core.validators.RegexValidator('^[a-z][a-z0-9]*(-[a-z0-9]+)*$', 'Use lower-case letters, digits and single hyphens; start with a letter.')])),
-                ('subject_kind', models.CharField(max_length=32)),
-                ('subject_id', models.UUIDField()),
-                ('subject_label', models.CharField(max_length=200)),
-                ('cron', models.CharField(blank=True, max_length=100)),
-                ('interval_seconds', models.PositiveIntegerField(blank=True, null=True)),
-                ('time_zone', models.CharField(default='UTC', max_length=64)),
-                ('parameters', models.JSONField(blank=True, default=dict)),
-                ('is_enabled', models.BooleanField(default=True)),
-                ('next_run_at', models.DateTimeField(blank=True, db_index=True, null=True)),
-                ('last_run_at', models.DateTimeField(blank=True, null=True)),
-                ('message', models.CharField(blank=True, max_length=500)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('principal', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='schedules', to='projects.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("uuid", models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
+                (
+                    "slug",
+                    models.SlugField(
+                        max_length=48,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z][a-z0-9]*(-[a-z0-9]+)*$",
+                                "Use lower-case letters, digits and single hyphens; start with a letter.",
+                            )
+                        ],
+                    ),
+                ),
+                ("subject_kind", models.CharField(max_length=32)),
+                ("subject_id", models.UUIDField()),
+                ("subject_label", models.CharField(max_length=200)),
+                ("cron", models.CharField(blank=True, max_length=100)),
+                ("interval_seconds", models.PositiveIntegerField(blank=True, null=True)),
+                ("time_zone", models.CharField(default="UTC", max_length=64)),
+                ("parameters", models.JSONField(blank=True, default=dict)),
+                ("is_enabled", models.BooleanField(default=True)),
+                ("next_run_at", models.DateTimeField(blank=True, db_index=True, null=True)),
+                ("last_run_at", models.DateTimeField(blank=True, null=True)),
+                ("message", models.CharField(blank=True, max_length=500)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "principal",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="schedules",
+                        to="projects.project",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['slug', 'id'],
-                'constraints': [models.UniqueConstraint(fields=('project', 'slug'), name='schedule_slug_once'), models.CheckConstraint(condition=models.Q(models.Q(('cron', ''), ('interval_seconds__isnull', False)), models.Q(models.Q(('cron', ''), _negated=True), ('interval_seconds__isnull', True)), _connector='OR'), name='schedule_cron_or_interval')],
+                "ordering": ["slug", "id"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("project", "slug"), name="schedule_slug_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("cron", ""), ("interval_seconds__isnull", False)),
+                            models.Q(
+                                models.Q(("cron", ""), _negated=True),
+                                ("interval_seconds__isnull", True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="schedule_cron_or_interval",
+                    ),
+                ],
             },
         ),
     ]
