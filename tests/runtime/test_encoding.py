@@ -94,7 +94,9 @@ def test_short_way_and_long_way_agree() -> None:
             assert taken is None
             continue
         if taken is not None:
-            assert np.array_equal(np.array(taken, np.float32), np.array(read, np.float32), equal_nan=True)
+            assert np.array_equal(
+                np.array(taken, np.float32), np.array(read, np.float32), equal_nan=True
+            )
 
 
 def test_columns_are_encoded_as_rows_are() -> None:
