@@ -5,6 +5,8 @@ PY := .venv/bin/python
 export UV_CACHE_DIR := $(CURDIR)/.venv/.cache/uv
 export PIP_CACHE_DIR := $(CURDIR)/.venv/.cache/pip
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# pip asks for the version of Rust; where that is a shim of rustup's, it would set itself up.
+export RUSTUP_HOME := $(CURDIR)/.venv/.cache/rustup
 export PYTHONDONTWRITEBYTECODE :=
 # The first Python from 3.11 on that can make an environment.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3; do \

@@ -280,6 +280,8 @@ def serving_service(
     where = ["--var", str(var), "--environments", str(environments)]
     address = ["--bind", bind, "--port", str(port)]
     argv = [str(python), "-I", str(SERVING), *where, *address]
+    # ONNX Runtime keeps notes of its own in the home folder: let that be one of ours.
+    environment = {**environment, "HOME": str(var / "serving")}
     return Service("serving", argv, environment, grace=0.9)
 
 
