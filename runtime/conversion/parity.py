@@ -112,6 +112,8 @@ def open_session(onnx: bytes) -> Any:
     """ONNX Runtime as serving runs it: one thread, quiet."""
     import onnxruntime
 
+    # A self-hosted portal tells nobody what it runs.
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3

@@ -104,6 +104,8 @@ class OnnxPredictor:
     def __init__(self, package: Package) -> None:
         import onnxruntime
 
+        # A self-hosted portal tells nobody what it runs.
+        onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
