@@ -127,9 +127,7 @@ class NewRunSerializer(HouseSerializer):
     name = serializers.CharField(
         max_length=120, required=False, allow_blank=True, help_text="Left out, the algorithm's."
     )
-    definition = serializers.DictField(
-        child=serializers.JSONField(allow_null=True), help_text=DEFINITION
-    )
+    definition = serializers.DictField(help_text=DEFINITION)
 
 
 class ChangeRunSerializer(HouseSerializer):

@@ -140,7 +140,7 @@ class PreviewAnswerSerializer(HouseSerializer):
     step = serializers.CharField()
     columns = PreviewColumnSerializer(many=True)
     rows = serializers.ListField(
-        child=serializers.ListField(child=serializers.JSONField(allow_null=True)),
+        child=serializers.ListField(),
         help_text="Values in the order of `columns`.",
     )
     sampled = serializers.DictField(

@@ -94,6 +94,12 @@ def test_no_object_is_left_to_guess() -> None:
         )
 
 
+def test_no_choice_of_shapes_takes_everything() -> None:
+    # Null is then of two shapes, so of none.
+    text = json.dumps(document()["components"], separators=(",", ":"), default=str)
+    assert '"oneOf":[{},' not in text
+
+
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [

@@ -15,6 +15,7 @@ from django.db.models.signals import post_save
 from drf_spectacular.renderers import OpenApiJsonRenderer
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from pytest_django.fixtures import Settings
 from schemathesis import Case, GenerationMode
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
@@ -51,8 +52,10 @@ REPEATABLE = settings(
 
 
 @pytest.fixture
-def world(db: None) -> Iterator[World]:
+def world(db: None, settings: Settings) -> Iterator[World]:
     """A fresh world per operation, undone by the test's transaction, which requests share."""
+    # The thread that renews leases has a connection of its own, shut out by that transaction.
+    settings.LEASE_SECONDS = 120
     signals = (request_started, request_finished)
     for signal in signals:
         signal.disconnect(close_old_connections)
