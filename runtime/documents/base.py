@@ -1,5 +1,6 @@
 """What every document is made of: strictness, errors by path, and the list of its fields."""
 
+import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from types import UnionType
@@ -12,6 +13,8 @@ D = TypeVar("D", bound="Document")
 MAX_ERRORS = 20
 # The fields that tell the variants of a union apart.
 TAGS = ("operation", "kind", "rule", "by")
+# What a document's own check says of one of its fields: “keys: a column is named twice.”
+NAMED = re.compile(r"([a-z][a-z0-9_]*): (.+)", re.DOTALL)
 
 
 class Document(BaseModel):
@@ -44,7 +47,10 @@ def _by_path(error: ValidationError, data: Any) -> dict[str, str]:
     for each in error.errors(include_url=False)[:MAX_ERRORS]:
         names_field = each["type"] in ("missing", "extra_forbidden")
         path = ".".join(_path(each["loc"], data, names_field=names_field))
-        found.setdefault(path, _plainly(each["type"], each["msg"], each.get("ctx") or {}))
+        text = _plainly(each["type"], each["msg"], each.get("ctx") or {})
+        if each["type"] == "value_error" and (named := NAMED.fullmatch(text)):
+            path, text = f"{path}.{named[1]}" if path else named[1], named[2]
+        found.setdefault(path, text)
     return found
 
 

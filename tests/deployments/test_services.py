@@ -49,7 +49,7 @@ def said(refused: pytest.ExceptionInfo[ValidationError]) -> dict[str, str]:
             "keep",
         ),
         ({"model": "churn", "limits": {"rows": 0}}, "definition.limits.rows", "greater"),
-        ({"model": "churn", "keys": ["a", "a"]}, "definition", "named twice"),
+        ({"model": "churn", "keys": ["a", "a"]}, "definition.keys", "named twice"),
         ([], "definition", "object"),
     ],
 )

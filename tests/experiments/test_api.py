@@ -57,7 +57,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str, str]] = {
         "definition.split.column",
         "month",
     ),
-    "leak": ({"features": ["churned"]}, "definition", "churned"),
+    "leak": ({"features": ["churned"]}, "definition.features", "churned"),
     "setting": ({"settings": {"depth": 1}}, "definition.settings", "depth"),
     "text target": (
         {"target": "age", "task": "regression", "algorithm": "linear"},

@@ -28,6 +28,8 @@ BAD: list[tuple[type[Document], dict[str, Any], str]] = [
         {**TRAINING, "split": {"by": "random", "fractions": {"train": 2}}},
         "split.fractions.train",
     ),
+    (TrainingDocument, {**TRAINING, "algorithm": "logistic"}, "algorithm"),
+    (TrainingDocument, {**TRAINING, "settings": {"alpha": -1}}, "settings.alpha"),
     (ScheduleDocument, {"subject": {"kind": "monitor", "name": ""}}, "subject.name"),
 ]
 

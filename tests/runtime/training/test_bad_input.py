@@ -248,11 +248,11 @@ def test_gap_keeps_labels_that_look_ahead_apart(tmp_path: Path) -> None:
 
 WRONG_DOCUMENTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "unknown setting": ({"settings": {"depth": 3}}, "settings", "depth"),
-    "setting out of range": ({"settings": {"c": -1}}, "settings", "c: "),
-    "target as feature": ({"features": ["churned"]}, "", "churned"),
-    "key as feature": ({"features": ["id"], "keys": ["id"]}, "", "id"),
-    "algorithm of another task": ({"algorithm": "linear"}, "", "linear"),
-    "metric of another task": ({"metric": "rmse"}, "", "auc"),
+    "setting out of range": ({"settings": {"c": -1}}, "settings.c", "greater"),
+    "target as feature": ({"features": ["churned"]}, "features", "churned"),
+    "key as feature": ({"features": ["id"], "keys": ["id"]}, "features", "id"),
+    "algorithm of another task": ({"algorithm": "linear"}, "algorithm", "linear"),
+    "metric of another task": ({"metric": "rmse"}, "metric", "auc"),
     "unknown key": ({"colour": "red"}, "colour", "no such field"),
     "unknown split": ({"split": {"by": "moon"}}, "split", "kind"),
     "split out of order": (
