@@ -20,6 +20,7 @@ from apps.overview.projectfiles.api import SCHEMAS
 from tests.api.world import BACKEND, World, make_world
 
 COMMITTED = portal.BASE_DIR / "docs" / "api.yaml"
+OF_NO_PROJECT = {"backups", "invitations", "projects", "targets", "tokens", "users"}
 PROJECT_FILE = ("ProjectFileRequest", "document")
 REFRESH = "Run: manage.py spectacular --file docs/api.yaml --validate --fail-on-warn"
 
@@ -92,6 +93,17 @@ def test_no_object_is_left_to_guess() -> None:
         assert not is_open or schema.get("description") or each.get("description"), (
             f"{name}.{field}"
         )
+
+
+def test_lists_of_what_projects_hold_are_filtered_by_project() -> None:
+    paths = document()["paths"]
+    for path, methods in paths.items():
+        is_list = methods.get("get", {}).get("operationId", "").endswith("_list")
+        if not is_list or path.split("/")[3] in OF_NO_PROJECT:
+            continue
+        told = {each["name"]: each["description"] for each in methods["get"]["parameters"]}
+        assert re.search(r"`project(_id)?` \((text|uuid)\)", told["filter"]), path
+        assert told.keys() >= {"cursor", "size"}, path
 
 
 def test_no_choice_of_shapes_takes_everything() -> None:
