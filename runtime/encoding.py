@@ -14,6 +14,7 @@ The matrix is float32, a row for each row, a column for each input in order. Num
 NaN; a category is its place in `categories`, -1 where it is missing or was never seen.
 """
 
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -24,6 +25,8 @@ import numpy.typing as npt
 Matrix = npt.NDArray[np.float32]
 Signature = Mapping[str, Any]
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
+# From here on a number is rounded to infinity, not to the greatest float32.
+TOO_LARGE = 2.0**128 - 2.0**103
 NUMBERS = frozenset({int, float})
 NUMBERS_OR_NONE = frozenset({int, float, type(None)})
 
@@ -57,18 +60,20 @@ class Encoder:
             for place, kind in enumerate(self._kinds)
             if kind != "number"
         ]
+        self._pack = struct.Struct(f"={len(self.names)}f").pack
 
     def encode_rows(self, rows: Sequence[Mapping[str, Any]]) -> Matrix:
         """Rows of JSON values to the matrix. Raise RowError for a missing, unknown or wrong one."""
-        if not rows:
-            return np.empty((0, len(self.names)), dtype=np.float32)
-        values = [
-            self._take_row(row) or self._read_row(number, row) for number, row in enumerate(rows)
+        packed = [
+            self.pack_row(row) or self._pack(*self._read_row(number, row))
+            for number, row in enumerate(rows)
         ]
-        return np.array(values, dtype=np.float32)
+        matrix = np.frombuffer(bytearray().join(packed), dtype=np.float32)
+        return matrix.reshape(len(rows), len(self.names))
 
-    def _take_row(self, row: Mapping[str, Any]) -> Sequence[float | None] | None:
-        """The row's numbers when all is plainly in order, by steps that are C's; else None.
+    def pack_row(self, row: Mapping[str, Any]) -> bytes | None:
+        """The row of the matrix, as bytes, when all is plainly in order, by steps that are C's;
+        else None.
 
         It is taken for every row that is served: `_read_row` says the same, slowly, and says why.
         """
@@ -78,16 +83,23 @@ class Encoder:
             values: Sequence[Any] = self._take(row)
         except KeyError:
             return None
-        if len(row) - len(values) != sum([key in row for key in self.keys]):
+        more = len(row) - len(values)
+        if more and more != sum([key in row for key in self.keys]):
             return None
         if self._coded and (values := self._code(values)) is None:
             return None
-        kinds = set(map(type, values))
-        if kinds <= NUMBERS:
-            return values if _is_in_range(values) else None
-        if kinds <= NUMBERS_OR_NONE and self._is_nullable:
-            return values if _is_in_range([0.0 if v is None else v for v in values]) else None
-        return None
+        sent = values
+        if not NUMBERS.issuperset(map(type, values)):
+            if not self._is_nullable or not NUMBERS_OR_NONE.issuperset(map(type, values)):
+                return None
+            sent = [value for value in values if value is not None]
+            values = [np.nan if value is None else value for value in values]
+        try:
+            # A NaN or an infinity among the numbers is one in the sum.
+            total = sum(sent)
+            return self._pack(*values) if total - total == 0 else None
+        except (OverflowError, struct.error):
+            return None
 
     def _code(self, values: Sequence[Any]) -> Any:
         """The values with categories and flags as numbers; None when one is of another type."""
@@ -132,7 +144,7 @@ class Encoder:
             return float(value)
         if is_flag or not isinstance(value, int | float):
             raise RowError(number, name, f"{name} is a number; send one.")
-        if not -MAX_FLOAT32 <= value <= MAX_FLOAT32:
+        if not -TOO_LARGE < value < TOO_LARGE:
             raise RowError(number, name, f"{name} is too large a number, or none.")
         if kind == "integer" and value != int(value):
             raise RowError(number, name, f"{name} is a whole number; send one.")
@@ -154,12 +166,3 @@ class Encoder:
         return np.array(
             [-1 if text is None else places.get(str(text), -1) for text in texts], float
         )
-
-
-def _is_in_range(values: Sequence[Any]) -> bool:
-    """Whether each fits a float32. A NaN makes the sum one, whatever min and max think of it."""
-    try:
-        total = sum(values)
-    except OverflowError:
-        return False
-    return bool(total == total and min(values) >= -MAX_FLOAT32 and max(values) <= MAX_FLOAT32)

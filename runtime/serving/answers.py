@@ -32,6 +32,9 @@ class Reader:
         classes = self.classes
         if self._is_binary:
             place = self._positive
+            if len(probabilities) == 1:
+                (only,) = probabilities
+                return Scored([only[place]], [classes[only[1] > only[0]]], probabilities)
             predictions = [each[place] for each in probabilities]
             labels = [classes[1] if each[1] > each[0] else classes[0] for each in probabilities]
             return Scored(predictions, labels, probabilities)

@@ -37,7 +37,10 @@ class Release:
         self.package, self.encoder, self.predictor = package, encoder, predictor
         self.native = predictor if isinstance(predictor, NativePredictor) else None
         # Looked up once: this is called for every request.
-        self.run = None if isinstance(predictor, NativePredictor) else predictor.run
+        if not isinstance(predictor, NativePredictor):
+            self.run, self.run_row = predictor.run, predictor.run_row
+        self.pack_row = encoder.pack_row
+        self.slug_bytes = spec.slug.encode()
         self.reader = Reader(package.signature, package.task)
         self.counters = Counters()
         self.minutes = Minutes(folder, self.counters)
@@ -70,7 +73,10 @@ class Release:
         for name, types in self._keys:
             for number, row in enumerate(rows):
                 value = row.get(name)
-                if value is None or (type(value) in types and not _is_huge(value)):
+                kind = type(value)
+                if value is None or (kind is str and kind in types):
+                    continue
+                if kind is int and kind in types and -INT64 <= value < INT64:
                     continue
                 said = "whole number" if types == (int,) else "text"
                 raise wrong_row(number, name, f"{name} is a {said}; send one.")
@@ -84,10 +90,6 @@ class Release:
             "engine": self.predictor.label,
             "message": "" if native is None else native.message,
         }
-
-
-def _is_huge(value: Any) -> bool:
-    return type(value) is int and not -INT64 <= value < INT64
 
 
 def wrong_row(row: int, field: str, text: str) -> Problem:

@@ -22,11 +22,15 @@ class Format(NamedTuple):
     write: Callable[[Any, str, "Release", Scored], dict[str, Any]]
 
 
+SCORE_FIELDS = frozenset({"rows", "probabilities"})
+
+
 def _read_score(asked: Any, endpoint: "Endpoint") -> Rows:
     if type(asked) is not dict or type(asked.get("rows")) is not list:
         raise Problem(400, 'Send {"rows": [{…}, …]}: a list of objects, a row each.')
-    if len(asked) > 1 and (unknown := sorted(asked.keys() - {"rows", "probabilities"})):
-        raise Problem(400, f"There is no field called {unknown[0]!r}: rows, probabilities.")
+    if len(asked) > 1 and not asked.keys() <= SCORE_FIELDS:
+        unknown = min(asked.keys() - SCORE_FIELDS)
+        raise Problem(400, f"There is no field called {unknown!r}: rows, probabilities.")
     rows: Rows = asked["rows"]
     return rows
 

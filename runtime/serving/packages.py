@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,6 +41,8 @@ class Predictor(Protocol):
     label: str
 
     def run(self, matrix: Matrix) -> Raw: ...
+
+    def run_row(self, packed: bytes) -> Raw: ...
 
 
 def read_package(path: str, key_columns: tuple[str, ...] = ()) -> Package:
@@ -127,10 +129,44 @@ class OnnxPredictor:
         self._run = getattr(self._session, "_sess", self._session).run
         self._how = onnxruntime.RunOptions()
         self.label = f"ONNX Runtime {onnxruntime.__version__}"
+        self.run_row = self._bind(len(package.signature["inputs"])) or self._run_plain
 
     def run(self, matrix: Matrix) -> Raw:
         answer: Raw = self._run(self._outputs, {self._input: matrix}, self._how)[0]
         return answer
+
+    def _run_plain(self, packed: bytes) -> Raw:
+        return self.run(np.frombuffer(packed, dtype=np.float32).reshape(1, -1))
+
+    def _bind(self, width: int) -> Callable[[bytes], Raw] | None:
+        """`run` for one packed row, in half the time: input and output always lie in the same two
+        places, so the answer holds until the next call. For one thread. None if the model will
+        not have it."""
+        import onnxruntime
+
+        given = np.zeros((1, width), dtype=np.float32)
+        try:
+            answer = np.zeros_like(self.run(given))
+            binding = self._session.io_binding()
+            binding.bind_cpu_input(self._input, given)
+            place = onnxruntime.OrtValue.ortvalue_from_numpy(answer)
+            binding.bind_ortvalue_output(self._outputs[0], place)
+            session, bound = self._session._sess, binding._iobinding
+            session.run_with_iobinding(bound, self._how)
+            is_same = np.array_equal(answer, self.run(given), equal_nan=True)
+        except Exception:
+            # Whatever it is (they share no base class but this): the plain way is as right.
+            return None
+        run, how, room = session.run_with_iobinding, self._how, given.data.cast("B")
+
+        def run_row(packed: bytes) -> Raw:
+            room[:] = packed
+            run(bound, how)
+            return answer
+
+        # The binding knows only addresses: what lies there must live as long as it does.
+        self._bound = (binding, place, given, answer)
+        return run_row if is_same else None
 
 
 def check_example(package: Package, encoder: Encoder) -> Matrix:

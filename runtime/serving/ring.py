@@ -4,6 +4,7 @@ One thread puts (the event loop), one takes (the keeper); a full ring drops and 
 """
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -22,6 +23,10 @@ class Record(NamedTuple):
     prediction: float | None
     label: str | None
     latency_us: int
+
+
+# What Record(…) does, without its detour through Python.
+_make_record = tuple.__new__
 
 
 class Policy:
@@ -85,6 +90,21 @@ class Ring:
         """When the oldest row came, in microseconds since the epoch."""
         record = self._slots[self._taken % self._size] if self._put > self._taken else None
         return record.at if record else None
+
+    def keep(
+        self,
+        request_id: str,
+        rows: Sequence[Mapping[str, Any]],
+        predictions: Sequence[float],
+        labels: Sequence[str] | None,
+        latency_us: int,
+    ) -> None:
+        """Put the rows of one request, as the policy has them, with what was answered."""
+        at, apply = time.time_ns() // 1000, self.policy.apply
+        for place, row in enumerate(rows):
+            label = labels[place] if labels is not None else None
+            own = (request_id, place, at, apply(row), predictions[place], label, latency_us)
+            self.put(_make_record(Record, own))
 
     def put(self, record: Record) -> None:
         place = self._put

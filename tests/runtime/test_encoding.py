@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime.encoding import Encoder, RowError
+from runtime.encoding import TOO_LARGE, Encoder, RowError
 
 SIGNATURE: dict[str, Any] = {
     "inputs": [
@@ -81,22 +81,44 @@ def test_whole_float_is_a_whole_number_and_no_row_no_matrix() -> None:
 
 def test_short_way_and_long_way_agree() -> None:
     rng = np.random.default_rng(3)
-    choices: list[Any] = [0.25, 7, True, "x", "z", None, 1e39, math.nan, json.loads("[]")]
+    choices: list[Any] = [
+        0.25,
+        7,
+        True,
+        "x",
+        "z",
+        None,
+        1e39,
+        -3.5e38,
+        math.inf,
+        math.nan,
+        json.loads("[]"),
+    ]
     for _ in range(3000):
         row = {name: choices[rng.integers(len(choices))] for name in [*ROW, "k", "other"]}
         for name in ("k", "other", "n"):
             if rng.random() < 0.6:
                 del row[name]
-        taken = encoder._take_row(row)
+        packed = encoder.pack_row(row)
         try:
             read = encoder._read_row(0, row)
         except RowError:
-            assert taken is None
+            assert packed is None
             continue
-        if taken is not None:
-            assert np.array_equal(
-                np.array(taken, np.float32), np.array(read, np.float32), equal_nan=True
-            )
+        assert packed is None or packed == np.array(read, np.float32).tobytes()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_number_is_taken_as_long_as_it_rounds_to_a_float32(sign: int) -> None:
+    most = math.nextafter(TOO_LARGE, 0)
+    numbers = Encoder({"inputs": [{"name": name, "kind": "number"} for name in "ab"]})
+    row = {"a": sign * most, "b": 0}
+    assert numbers.pack_row(row) == numbers._pack(*numbers._read_row(0, row))
+    assert numbers.encode_rows([row])[0, 0] == sign * np.finfo(np.float32).max
+    for wrong in (TOO_LARGE, int(TOO_LARGE), 10**400, math.inf, math.nan):
+        assert numbers.pack_row({**row, "a": sign * wrong}) is None
+        with pytest.raises(RowError, match="too large"):
+            numbers.encode_rows([{**row, "a": sign * wrong}])
 
 
 def test_columns_are_encoded_as_rows_are() -> None:

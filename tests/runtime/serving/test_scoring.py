@@ -180,3 +180,18 @@ def test_other_methods_and_addresses_are_refused(served: ScoringServer) -> None:
     assert served.post("/churn/none/score", {"rows": [ROW]}).status == 404
     assert served.get("/").status == 404
     assert served.post("/churn/small/score/?a=1", {"rows": [ROW]}).status == 200
+
+
+@pytest.mark.parametrize("endpoint", ["small", "sum"])
+def test_row_alone_is_scored_as_among_others(served: ScoringServer, endpoint: str) -> None:
+    plain = [{**ROW, "spend": spend, "age": age} for spend in (0.5, -4, 900) for age in ("old", "")]
+    rows = plain if endpoint == "small" else [{"a": n / 7, "b": -(n**9)} for n in range(6)]
+    path = f"/churn/{endpoint}/score"
+    together = served.post(path, {"rows": rows, "probabilities": True}).body
+    for name in ("predictions", "labels", "probabilities"):
+        alone = [
+            served.post(path, {"rows": [row], "probabilities": True}).body.get(name, [None])[0]
+            for row in rows
+        ]
+        assert alone == together.get(name, [None] * len(rows))
+    assert len(set(together["predictions"])) > 1
