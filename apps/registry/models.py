@@ -24,7 +24,7 @@ class Model(models.Model):
     """A named model. `policy` is a `PolicyDocument`: what a version needs to be approved."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="models")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="registered_models")
     slug = models.SlugField(max_length=SLUG_LENGTH, validators=[slug_rule])
     description = models.TextField(max_length=2000, blank=True)
     policy = models.JSONField(default=dict, blank=True)

@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from apps.core.fields import SLUG_LENGTH, SLUG_TEXT, document_text
 from apps.core.viewsets import HouseSerializer
+from apps.experiments.reading import last_metrics
 from apps.jobs.models import State
 from apps.registry.lists import ENGINES
 from apps.registry.models import Alias, AliasChange, Approval, Model, ModelVersion
@@ -178,9 +179,22 @@ class VersionLineageSerializer(serializers.Serializer[Any]):
     features = serializers.ListField(child=serializers.CharField())
 
 
+class VersionTrainingSerializer(serializers.Serializer[Any]):
+    """What it learned to tell, how rows were split, how well it did, and how well naive baselines
+    did on the same rows."""
+
+    target = serializers.CharField()
+    task = serializers.CharField()
+    positive = serializers.CharField(allow_null=True)
+    algorithm = serializers.CharField()
+    split = serializers.DictField()
+    metrics = serializers.DictField(child=serializers.FloatField())
+    baselines = serializers.DictField(child=serializers.FloatField())
+
+
 class VersionDetailSerializer(VersionSerializer):
     """With its signature, an example of its input, the package's files by SHA-256, its approvals,
-    newest first, and its lineage."""
+    newest first, its lineage, and its scores beside those of naive baselines."""
 
     signature = serializers.DictField(
         read_only=True,
@@ -197,11 +211,12 @@ class VersionDetailSerializer(VersionSerializer):
     )
     approvals = ApprovalSerializer(many=True, read_only=True)
     lineage = serializers.SerializerMethodField()
+    training = serializers.SerializerMethodField()
 
     class Meta(VersionSerializer.Meta):
         fields = (  # type: ignore[assignment]
             *VersionSerializer.Meta.fields, "signature", "input_example", "files", "approvals",
-            "lineage",
+            "lineage", "training",
         )  # fmt: skip
         read_only_fields = fields  # type: ignore[assignment]
 
@@ -217,4 +232,21 @@ class VersionDetailSerializer(VersionSerializer):
             "dataset_version": str(data.uuid),
             "dataset_version_number": data.number,
             "features": features_of(version),
+        }
+
+    @extend_schema_field(VersionTrainingSerializer)
+    def get_training(self, version: ModelVersion) -> dict[str, Any]:
+        definition = version.run.definition
+        found = {each.key: each.value for each in last_metrics(version.run)}
+        is_score = {key: key.startswith(("validation.", "test.", "fold.")) for key in found}
+        told = {name: definition.get(name) for name in ("target", "task", "positive", "algorithm")}
+        return {
+            **told,
+            "split": definition.get("split", {}),
+            "metrics": {key: value for key, value in found.items() if is_score[key]},
+            "baselines": {
+                key.removeprefix("baseline."): value
+                for key, value in found.items()
+                if key.startswith("baseline.")
+            },
         }
