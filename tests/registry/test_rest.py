@@ -64,7 +64,7 @@ def test_history_is_told_for_a_day_and_refuses_what_is_none(
     project: Project, owner: User, client: Client
 ) -> None:
     model = make_model(client, project)
-    version = make_version(project.models.get())
+    version = make_version(project.registered_models.get())
     at = f"models/{model['uuid']}/"
     post(client, f"{at}aliases/", {"name": "best", "version": str(version.uuid)})
     now = client.get(f"/api/v1/{at}history/").json()
@@ -98,7 +98,7 @@ def test_policy_that_does_not_hold_is_a_conflict_that_says_what(
 ) -> None:
     gates = [{"metric": "test.auc", "at_least": 0.9}]
     make_model(client, project, policy={"gates": gates})
-    version = make_version(project.models.get(), test_auc=0.7)
+    version = make_version(project.registered_models.get(), test_auc=0.7)
     said = post(client, f"model-versions/{version.uuid}/approve/", {"reason": "Please."}, 409)
     assert "test.auc is 0.7; it must be at least 0.9" in said["detail"]
 
@@ -107,7 +107,7 @@ def test_lists_filter_and_cost_the_same_for_any_number(
     project: Project, owner: User, client: Client, django_assert_max_num_queries: Any
 ) -> None:
     make_model(client, project)
-    model = project.models.get()
+    model = project.registered_models.get()
     for engine in ("onnx", "native", "onnx"):
         make_version(model, engine=engine)
     with django_assert_max_num_queries(10):
