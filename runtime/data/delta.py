@@ -189,6 +189,29 @@ def storable(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(target, _casted(reader, target))
 
 
+class Kept:
+    """The rows that pass through `reader` on their way to a version, kept while they are few:
+    whoever wants to look at them needs not read them again. `table` is None when they took more
+    than `limit_bytes` or were not read to the end."""
+
+    def __init__(self, reader: pa.RecordBatchReader, limit_bytes: int) -> None:
+        self.table: pa.Table | None = None
+        self.reader = pa.RecordBatchReader.from_batches(reader.schema, self._pass(reader))
+        self._left = limit_bytes
+
+    def _pass(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        kept: list[pa.RecordBatch] = []
+        for batch in reader:
+            self._left -= batch.nbytes
+            if self._left >= 0:
+                kept.append(batch)
+            else:
+                kept.clear()
+            yield batch
+        if self._left >= 0:
+            self.table = pa.Table.from_batches(kept, reader.schema)
+
+
 def storable_type(kind: pa.DataType, name: str = "") -> pa.DataType:
     """The nearest type that Delta can hold without losing anything but nanoseconds."""
     if kind in _WIDER:

@@ -1,6 +1,7 @@
 """What is in a table, column by column: counts, range, quantiles, histogram, top values.
 
-Computed by DuckDB within a memory limit, in a few passes over column groups. Missing means null
+Computed by DuckDB within a memory limit, in a few passes over column groups; of a table in memory,
+more cheaply and to the same figures, from arrays where a column's type allows. Missing means null
 or not a number; infinities count as values, but not towards figures. Above EXACT_ROWS rows,
 `distinct` and `quantiles` are estimates (HyperLogLog, t-digest) and the column says so.
 """
@@ -12,17 +13,13 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
+from runtime.data.array_profile import BINS, QUANTILES, TOP, TOP_DISTINCT, column_figures, plain
+
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
-BINS = 20
-TOP = 10
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 EXACT_ROWS = 3_000_000
-# Counting every value of a column with more of them than this costs much and says little.
-TOP_DISTINCT = 200_000
 GROUP = 8
-TEXT_LIMIT = 120
 NUMBERS = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "REAL")
 TIMES = ("TIMESTAMP", "DATE")
 # Handed out as it is, DuckDB would want another library for its zones; all of ours are UTC.
@@ -41,8 +38,26 @@ def profile_table(
 
     {"rows", "columns": {name: {"type", "count", "missing", "distinct", "is_estimate", and, where
     the type has them, "min", "max", "mean", "quantiles": {"0.05": …}, "histogram": {"edges",
-    "counts"}, "top": [[value, count], …]}}}. Times are ISO 8601 texts.
+    "counts"}, "top": [[value, count], …]}}}. Times are ISO 8601 texts. A table takes a few
+    times the memory of its largest column, whatever `memory_mb`; everything else keeps to that.
     """
+    if isinstance(data, pa.Table) and data.num_rows <= EXACT_ROWS:
+        return _of_table(data, memory_mb, threads, temp_folder)
+    return _by_queries(data, memory_mb, threads, temp_folder)
+
+
+def _of_table(table: pa.Table, memory_mb: int, threads: int, temp_folder: str) -> dict[str, Any]:
+    found: dict[str, Row] = {}
+    for field, column in zip(table.schema, table.columns, strict=True):
+        if (figures := column_figures(column)) is not None:
+            found[field.name] = {**figures, "type": str(field.type)}
+    if left := [name for name in table.column_names if name not in found]:
+        said = _by_queries(table.select(left), memory_mb, threads, temp_folder)
+        found |= said["columns"]
+    return {"rows": table.num_rows, "columns": {name: found[name] for name in table.column_names}}
+
+
+def _by_queries(data: Any, memory_mb: int, threads: int, temp_folder: str) -> dict[str, Any]:
     options: dict[str, Any] = {
         "memory_limit": f"{memory_mb}MB",
         "threads": threads,
@@ -88,11 +103,11 @@ def _figures(
         column: Row = {key: next(values) for key in ("count", "missing", "distinct")}
         column["is_estimate"] = is_estimate
         if _is(kind, (*NUMBERS, *TIMES)):
-            column |= {"min": _plain(next(values)), "max": _plain(next(values))}
-            points = [_plain(each) for each in next(values) or [None] * len(QUANTILES)]
+            column |= {"min": plain(next(values)), "max": plain(next(values))}
+            points = [plain(each) for each in next(values) or [None] * len(QUANTILES)]
             column["quantiles"] = dict(zip(map(str, QUANTILES), points, strict=True))
         if _is(kind, NUMBERS):
-            column["mean"] = _plain(next(values))
+            column["mean"] = plain(next(values))
         found[name] = column
     return found
 
@@ -101,7 +116,8 @@ def _aggregates(name: str, kind: str, *, is_estimate: bool) -> list[str]:
     column = quote(name)
     present = _present(column, kind)
     parts = [f"count({present})", f"count(*) - count({present})"]
-    parts.append(f"{'approx_count_distinct(' if is_estimate else 'count(DISTINCT '}{column})")
+    value = f"CASE WHEN NOT isnan({column}) THEN {column} END" if present != column else column
+    parts.append(f"{'approx_count_distinct(' if is_estimate else 'count(DISTINCT '}{value})")
     if not _is(kind, (*NUMBERS, *TIMES)):
         return parts
     value = _finite(column, kind)
@@ -136,7 +152,7 @@ def _add_histograms(
         edges: list[Any] = [low + (high - low) * step / bins for step in range(bins)] + [high]
         if _is(kinds[name], TIMES):
             text = ", ".join(f"make_timestamp({round(edge * 1e6)})" for edge in edges)
-            edges = [_plain(each) for each in _one(con, f"SELECT {text}")]
+            edges = [plain(each) for each in _one(con, f"SELECT {text}")]
         held = {int(key): count for key, count in (counts or {}).items()}
         found[name]["histogram"] = {
             "edges": edges,
@@ -157,7 +173,7 @@ def _top(con: duckdb.DuckDBPyConnection, name: str, kind: str) -> list[list[Any]
         f"SELECT {value}, count(*) AS n FROM t WHERE {value} IS NOT NULL "  # noqa: S608
         f"GROUP BY 1 ORDER BY n DESC, 1 LIMIT {TOP}"
     ).fetchall()
-    return [[_plain(value), count] for value, count in rows]
+    return [[plain(value), count] for value, count in rows]
 
 
 def _present(column: str, kind: str) -> str:
@@ -195,19 +211,3 @@ def quote(name: str) -> str:
 def _one(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
     row = con.execute(sql).fetchone()
     return row or ()
-
-
-def _plain(value: Any) -> Any:
-    """As JSON has it: texts cut short, bytes and times as text, no infinities."""
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return value[:TEXT_LIMIT].hex()
-    if hasattr(value, "as_tuple"):
-        return float(value)
-    text = str(value)
-    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"

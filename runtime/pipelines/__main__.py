@@ -1,5 +1,6 @@
 """Entry point, run as a file: `python -I runtime/pipelines/__main__.py`, in the job's `work`."""
 
+import gc
 import sys
 from types import ModuleType
 
@@ -9,7 +10,11 @@ if __name__ == "__main__":
     package = ModuleType("runtime")
     package.__path__ = [__file__.rsplit("/", 2)[0]]
     sys.modules["runtime"] = package
+    # Modules are there for good: looking through them for garbage would only take time.
+    gc.disable()
     from runtime.job import run
     from runtime.pipelines.run import main
 
+    gc.freeze()
+    gc.enable()
     sys.exit(run(main))

@@ -10,6 +10,8 @@ that this would also allow writing to them is what Landlock refuses (they are on
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import duckdb
@@ -25,6 +27,8 @@ WINDOW_ONLY = frozenset(
     {"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead"}
     | {"first_value", "last_value", "nth_value", "fill"}
 )
+# Aggregates known without asking; listing all functions takes longer than most windows do.
+COMMON = frozenset({"sum", "count", "avg", "mean", "min", "max", "median", "first", "last"})
 MEMORY = (
     "It needs more memory than this job may use. Read fewer columns, filter or aggregate earlier, "
     "or have the site's limit of memory for jobs raised."
@@ -94,11 +98,10 @@ class Engine:
         described = self.con.execute(f"DESCRIBE {quote(name)}").fetchall()
         return {str(column): str(kind) for column, kind, *_ in described}
 
-    def calls(self) -> frozenset[str]:
-        """The functions that can be computed over a window."""
-        text = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = $1"
-        found = self.con.execute(text, ["aggregate"]).fetchall()
-        return WINDOW_ONLY | {str(each[0]).lower() for each in found}
+    @cached_property
+    def aggregates(self) -> frozenset[str]:
+        text = "SELECT function_name FROM duckdb_functions() WHERE function_type = 'aggregate'"
+        return frozenset(str(each[0]).lower() for each in self.con.execute(text).fetchall())
 
     def count(self, name: str) -> int:
         return int(self.one(f"SELECT count(*) FROM {quote(name)}")[0])
@@ -171,6 +174,16 @@ class Engine:
             except duckdb.Error:
                 break
         return StepError(plainly(parse_error(str(error))), step=sql.step)
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The functions that can be computed over a window."""
+
+    engine: Engine
+
+    def __contains__(self, name: object) -> bool:
+        return name in WINDOW_ONLY or name in COMMON or name in self.engine.aggregates
 
 
 def parse_error(text: str) -> dict[str, str]:

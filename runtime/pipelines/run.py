@@ -18,12 +18,14 @@ from runtime.documents.pipeline import PipelineDocument, inputs_of
 from runtime.job import JobError
 from runtime.pipelines.checks import check
 from runtime.pipelines.compiling import Compiler
-from runtime.pipelines.engine import Engine
+from runtime.pipelines.engine import Calls, Engine
 from runtime.pipelines.plan import Plan
 from runtime.pipelines.sql import Sql, StepError, listed
 
 # DuckDB's part of the job's memory: the rest is for Arrow, the writer and Python itself.
 DUCKDB_SHARE = 0.6
+# Up to this part of it, what is written is also kept in memory until it is profiled.
+KEPT_SHARE = 0.05
 
 
 @dataclass
@@ -67,7 +69,7 @@ class Run:
             threads=int(spec["threads"]),
             temp_folder=str(spec["temp_folder"]),
         )
-        self.compiler = compiler_for(self.engine, self.document, self.columns, self.parameters)
+        self.compiler = Compiler(self.columns, self.parameters, Calls(self.engine))
 
     def run(self) -> dict[str, Any]:
         """All of it. A JobError carries what had been done by then as `partial`."""
@@ -103,9 +105,10 @@ class Run:
             return
         sql = self.compiler.compile(name, step)
         self.sqls[name] = sql
-        before = self.engine.kept_bytes()
+        is_kept = name in self.plan.kept
+        before = self.engine.kept_bytes() if is_kept else 0
         try:
-            rows = self.engine.define(sql, is_kept=name in self.plan.kept)
+            rows = self.engine.define(sql, is_kept=is_kept)
         except StepError as error:
             raise self._better(error, name) from None
         self.columns[name] = list(self.engine.types(name))
@@ -149,29 +152,34 @@ class Run:
         step: Any = self.document.steps[name]
         output = self.spec["outputs"][name]
         key = f"{self.spec['job']}/{name}"
-        done = delta.find_version(output["path"], key)
+        done, table = delta.find_version(output["path"], key), None
         if done is None:
-            done = self._commit(name, step, output["path"], key)
+            done, table = self._commit(name, step, output["path"], key)
         else:
             told.message = "Written already, before this run was interrupted."
-        files = delta.version_files(output["path"], done.number)
         if step.mode == "overwrite":
             self.counts[name] = done.rows
         told.size_bytes = done.size_bytes
         self.written[name] = {
             "dataset": output["dataset"],
             "commit_key": key,
-            "profile": self._profile(files, output["path"], done.number),
+            "profile": self._profile(table, output["path"], done.number),
             **{k: v for k, v in asdict(done).items() if k != "is_new"},
         }
 
-    def _commit(self, name: str, step: doc.WriteStep, path: str, key: str) -> delta.Written:
+    def _commit(
+        self, name: str, step: doc.WriteStep, path: str, key: str
+    ) -> tuple[delta.Written, Any]:
+        """What was written, and all rows of the new version where these are few."""
         source = step.input
         try:
             reader = self.engine.stream(source)
             if step.mode == "append":
                 _refuse_other_columns(name, path, reader.schema)
-            return delta.write_version(path, reader, commit_key=key, mode=step.mode)
+                return delta.write_version(path, reader, commit_key=key, mode=step.mode), None
+            limit = int(int(self.spec["memory_mb"]) * KEPT_SHARE) << 20
+            kept = delta.Kept(delta.storable(reader), limit)
+            return delta.write_version(path, kept.reader, commit_key=key), kept.table
         except delta.DiskFull as error:
             raise StepError(str(error), step=name) from None
         except delta.DataError as error:
@@ -183,9 +191,12 @@ class Run:
                 raise
             raise blamed from None
 
-    def _profile(self, files: list[str], path: str, number: int) -> dict[str, Any]:
-        data: Any = files or delta.open_dataset(path, number)
+    def _profile(self, table: Any, path: str, number: int) -> dict[str, Any]:
+        """Of the version: from its rows where they are at hand, from its files otherwise."""
         began = time.process_time()
+        data: Any = table
+        if table is None:
+            data = delta.version_files(path, number) or delta.open_dataset(path, number)
         found = profile_table(
             data,
             memory_mb=int(int(self.spec["memory_mb"]) * DUCKDB_SHARE / 2),
@@ -240,17 +251,6 @@ class Run:
 
 def _look_at(pinned: Mapping[str, Any]) -> delta.Held:
     return delta.look_at(str(pinned["path"]), int(pinned["number"]))
-
-
-def compiler_for(
-    engine: Engine,
-    document: PipelineDocument,
-    columns: dict[str, list[str]],
-    parameters: Mapping[str, doc.Scalar],
-) -> Compiler:
-    """A compiler that knows what the engine can compute over windows, if that is asked for."""
-    has_windows = any(isinstance(each, doc.WindowStep) for each in document.steps.values())
-    return Compiler(columns, parameters, engine.calls() if has_windows else frozenset())
 
 
 def _refuse_other_columns(name: str, path: str, schema: Any) -> None:

@@ -19,9 +19,9 @@ from runtime.data import delta
 from runtime.documents import pipeline as doc
 from runtime.documents.base import validate_document
 from runtime.documents.pipeline import PipelineDocument, inputs_of
-from runtime.pipelines.engine import Engine
+from runtime.pipelines.compiling import Compiler
+from runtime.pipelines.engine import Calls, Engine
 from runtime.pipelines.graph import needed_by, ordered
-from runtime.pipelines.run import compiler_for
 from runtime.pipelines.sql import Sql, StepError
 
 SAMPLE_ROWS = 200_000
@@ -80,7 +80,7 @@ class Preview:
             threads=os.cpu_count() or 1,
             temp_folder=os.path.join(os.getcwd(), "spill"),
         )
-        self.compiler = compiler_for(self.engine, document, self.columns, parameters)
+        self.compiler = Compiler(self.columns, parameters, Calls(self.engine))
 
     def define(self, name: str) -> None:
         step = self.steps[name]

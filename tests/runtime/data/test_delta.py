@@ -14,6 +14,7 @@ from deltalake.exceptions import DeltaError
 
 from runtime.data.delta import (
     DataError,
+    Kept,
     find_version,
     open_dataset,
     version_files,
@@ -47,6 +48,17 @@ def test_every_version_stays_readable(tmp_path: Path) -> None:
     assert open_dataset(str(tmp_path), 2).to_table() == TWO.slice(0, 0)
     assert version_files(str(tmp_path), 2) == []
     assert all(Path(each).is_absolute() for each in version_files(str(tmp_path), 3))
+
+
+@pytest.mark.parametrize(("limit", "is_kept"), [(24, True), (23, False)])
+def test_few_rows_on_their_way_are_kept(tmp_path: Path, limit: int, is_kept: bool) -> None:
+    kept = Kept(ONE.to_reader(max_chunksize=1), limit)
+    assert kept.table is None
+    assert write_version(str(tmp_path), kept.reader, commit_key="1/a").rows == 3
+    assert kept.table == (ONE if is_kept else None)
+    again = Kept(ONE.to_reader(), limit)
+    write_version(str(tmp_path), again.reader, commit_key="1/a")
+    assert again.table is None
 
 
 def test_path_with_odd_characters_works(tmp_path: Path) -> None:
