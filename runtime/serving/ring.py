@@ -4,8 +4,10 @@ One thread puts (the event loop), one takes (the keeper); a full ring drops and 
 """
 
 import hashlib
+import math
+import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -14,12 +16,14 @@ ARROW_KINDS = {"number": "double", "integer": "int64", "boolean": "bool"}
 
 
 class Record(NamedTuple):
-    """A captured row. `at` is microseconds since the epoch; `values` are the kept columns'."""
+    """A captured row. `at` is microseconds since the epoch; `numbers` and `others` are the kept
+    columns' values, as `Policy.apply` has made them."""
 
     request_id: str
     row: int
     at: int
-    values: Sequence[Any]
+    numbers: bytes
+    others: tuple[Any, ...]
     prediction: float | None
     label: str | None
     latency_us: int
@@ -31,7 +35,7 @@ _make_record = tuple.__new__
 
 class Policy:
     """Which columns of a row are captured, and how: applied before the ring, so that what must not
-    be kept never is."""
+    be kept never is. `numbers` are the inputs that are kept as doubles, `others` all the rest."""
 
     def __init__(
         self, signature: Mapping[str, Any], columns: Mapping[str, str], secret: bytes
@@ -39,38 +43,56 @@ class Policy:
         known = [*signature["inputs"], *signature.get("keys", ())]
         kept = [each for each in known if columns.get(str(each["name"]), "keep") != "drop"]
         self.names = [str(each["name"]) for each in kept]
-        self._hashed = [
-            place for place, name in enumerate(self.names) if columns.get(name) == "hash"
-        ]
-        kinds = [ARROW_KINDS.get(str(each["kind"]), "string") for each in kept]
-        self.types = [
-            "string" if place in self._hashed else kind for place, kind in enumerate(kinds)
-        ]
+        hashed = {name for name in self.names if columns.get(name) == "hash"}
+        plain = {str(each["name"]) for each in signature["inputs"] if each["kind"] == "number"}
+        self.numbers = [name for name in self.names if name in plain - hashed]
+        self.others = {
+            str(each["name"]): "string"
+            if each["name"] in hashed
+            else ARROW_KINDS.get(str(each["kind"]), "string")
+            for each in kept
+            if each["name"] not in self.numbers
+        }
+        self._hashed = [place for place, name in enumerate(self.others) if name in hashed]
         self._secret = secret
-        self._take = itemgetter(*self.names) if len(self.names) > 1 else None
+        self._take_numbers, self._take_others = _taker(self.numbers), _taker(list(self.others))
+        self._pack = struct.Struct(f"={len(self.numbers)}d").pack
 
-    def apply(self, row: Mapping[str, Any]) -> Sequence[Any]:
-        """The row's captured values, in the order of `names`."""
+    def apply(self, row: Mapping[str, Any]) -> tuple[bytes, tuple[Any, ...]]:
+        """The row's numbers, as packed doubles with NaN for null, and its other values. Packed,
+        they are a quarter of the memory to write now and to read when they go to disk."""
         try:
-            values: Sequence[Any] = self._take(row) if self._take else self._get(row)
+            numbers = self._pack(*self._take_numbers(row))
+        except struct.error:
+            sent = self._take_numbers(row)
+            numbers = self._pack(*[math.nan if value is None else value for value in sent])
+        try:
+            others = self._take_others(row)
         except KeyError:
             # A key column that was not sent.
-            values = self._get(row)
+            others = tuple([row.get(name) for name in self.others])
         if not self._hashed:
-            return values
-        hidden = list(values)
+            return numbers, others
+        hidden = list(others)
         for place in self._hashed:
             hidden[place] = self._hash(hidden[place])
-        return tuple(hidden)
-
-    def _get(self, row: Mapping[str, Any]) -> Sequence[Any]:
-        return tuple([row.get(name) for name in self.names])
+        return numbers, tuple(hidden)
 
     def _hash(self, value: Any) -> str | None:
         """With a secret of this site's, so that nobody can hash all the names there are."""
         if value is None:
             return None
         return hashlib.blake2b(str(value).encode(), key=self._secret, digest_size=16).hexdigest()
+
+
+def _taker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """An itemgetter that makes a tuple of one name and of none, too."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    if not names:
+        return lambda row: ()
+    (only,) = names
+    return lambda row: (row[only],)
 
 
 class Ring:
@@ -103,7 +125,8 @@ class Ring:
         at, apply = time.time_ns() // 1000, self.policy.apply
         for place, row in enumerate(rows):
             label = labels[place] if labels is not None else None
-            own = (request_id, place, at, apply(row), predictions[place], label, latency_us)
+            numbers, others = apply(row)
+            own = (request_id, place, at, numbers, others, predictions[place], label, latency_us)
             self.put(_make_record(Record, own))
 
     def put(self, record: Record) -> None:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from runtime.serving.ring import Policy, Record
 
 HOUR_US = 3_600_000_000
@@ -55,24 +57,39 @@ def make_table(policy: Policy, records: Sequence[Record]) -> Any:
     import pyarrow as pa
 
     own = list(zip(*records, strict=True))
-    values = list(zip(*own[3], strict=True)) if policy.names else []
+    kept = _numbers(policy, own[3]) | _others(policy, own[4])
     columns = {
         "request_id": pa.array(own[0], pa.string()),
         "row": pa.array(own[1], pa.int32()),
         "at": pa.array(own[2], pa.timestamp("us", tz="UTC")),
-        **{
-            name: _column(each, kind)
-            for name, kind, each in zip(policy.names, policy.types, values, strict=True)
-            if name not in RESERVED
-        },
-        "prediction": pa.array(own[4], pa.float64()),
-        "label": pa.array(own[5], pa.string()),
-        "latency_us": pa.array(own[6], pa.int32()),
+        **{name: kept[name] for name in policy.names if name not in RESERVED},
+        "prediction": pa.array(own[5], pa.float64()),
+        "label": pa.array(own[6], pa.string()),
+        "latency_us": pa.array(own[7], pa.int32()),
     }
     return pa.table(columns)
 
 
 RESERVED = frozenset({"request_id", "row", "at", "prediction", "label", "latency_us"})
+
+
+def _numbers(policy: Policy, packed: Sequence[bytes]) -> dict[str, Any]:
+    import pyarrow as pa
+
+    flat = np.frombuffer(b"".join(packed), dtype=np.float64)
+    columns = np.ascontiguousarray(flat.reshape(len(packed), len(policy.numbers)).T)
+    return {
+        name: pa.array(column, from_pandas=True)
+        for name, column in zip(policy.numbers, columns, strict=True)
+    }
+
+
+def _others(policy: Policy, values: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+    columns = zip(*values, strict=True)
+    return {
+        name: _column(column, kind)
+        for (name, kind), column in zip(policy.others.items(), columns, strict=True)
+    }
 
 
 def _column(values: Sequence[Any], kind: str) -> Any:

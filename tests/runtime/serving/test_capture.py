@@ -12,6 +12,7 @@ import pytest
 
 from runtime.serving.admin import flush
 from runtime.serving.ring import Policy, Record, Ring
+from runtime.serving.segments import make_table
 from tests.runtime.serving.server import ROW, ScoringServer, endpoint, release
 from tests.servers import wait_until
 
@@ -134,11 +135,38 @@ def test_rows_wait_while_the_disk_takes_none(capturing: ScoringServer) -> None:
     assert flush(str(capturing.var)) == 1
 
 
-SIGNATURE = {"inputs": [{"name": "a", "kind": "number"}, {"name": "b", "kind": "integer"}]}
+SIGNATURE: dict[str, Any] = {
+    "inputs": [{"name": "a", "kind": "number"}, {"name": "b", "kind": "integer"}]
+}
 
 
 def record(number: int) -> Record:
-    return Record(f"request-{number}", 0, time.time_ns() // 1000, (1.0, 2), 0.5, None, 10)
+    return Record(f"request-{number}", 0, time.time_ns() // 1000, bytes(8), (2,), 0.5, None, 10)
+
+
+KINDS: list[dict[str, Any]] = [
+    *SIGNATURE["inputs"],
+    {"name": "c", "kind": "category", "categories": ["x"]},
+    {"name": "d", "kind": "boolean"},
+]
+ROWS: list[dict[str, Any]] = [
+    {"a": 0.1, "b": 2**53 + 1, "c": "never seen", "d": True, "k": "me"},
+    {"a": None, "b": None, "c": None, "d": None},
+    {"a": 3, "b": 4.0, "c": "x", "d": False, "k": None},
+]
+
+
+@pytest.mark.parametrize("names", ["a", "b", "k", "ab", "bd", "abcd", "abcdk", ""])
+def test_values_are_kept_as_they_were_sent(names: str) -> None:
+    signature = {"inputs": [each for each in KINDS if each["name"] in names]}
+    signature["keys"] = [{"name": "k", "kind": "text"}] if "k" in names else []
+    ring = Ring(Policy(signature, {}, b"s"))
+    ring.keep("request", ROWS, [0.5, 0.25, 1.0], ["1", "0", "1"], 10)
+    table = make_table(ring.policy, ring.peek())
+    kept = [{name: row.get(name) for name in names} for row in ROWS]
+    assert table.select(list(names)).to_pylist() == kept
+    assert table["row"].to_pylist() == [0, 1, 2]
+    assert table["label"].to_pylist() == ["1", "0", "1"]
 
 
 def test_full_ring_drops_and_counts() -> None:
