@@ -46,17 +46,24 @@ class CannotStart(Exception):
 class Service:
     """One process of the portal: how it is started, and how its starting has gone.
 
-    `grace` is how many seconds it may take to stop.
+    `grace` is how many seconds it may take to stop; `stage` when: what others stand on has a lower
+    one, and stops after them.
     """
 
     name: str
     argv: list[str]
     environment: dict[str, str] = field(default_factory=dict)
     grace: float = 1.0
+    stage: int = 2
     process: "subprocess.Popen[bytes] | None" = None
     started_at: float = 0.0
     start_at: float = 0.0
     failures: int = 0
+
+    @property
+    def pid(self) -> int:
+        """0 while it has not been started."""
+        return self.process.pid if self.process else 0
 
     @property
     def is_running(self) -> bool:
@@ -170,21 +177,29 @@ class Supervisor:
         self.stopping = True
 
     def stop(self) -> None:
-        """The last started first, each within its grace, all within three seconds."""
+        """The highest `stage` first; those of one stage together, each within its grace, and all
+        within three seconds."""
         ends = time.monotonic() + STOP_SECONDS
-        for service in reversed(self.services):
-            if service.process is None:
-                continue
-            _signal_group(service.process.pid, signal.SIGTERM)
-            left = max(min(service.grace, ends - time.monotonic()), 0.05)
-            try:
-                service.process.wait(left)
-            except subprocess.TimeoutExpired:
-                _signal_group(service.process.pid, signal.SIGKILL)
-                service.process.wait()
-            # Whatever it had started in its own group goes too.
-            _signal_group(service.process.pid, signal.SIGKILL)
+        for stage in sorted({service.stage for service in self.services}, reverse=True):
+            group = [each for each in self.services if each.stage == stage and each.process]
+            for service in group:
+                _signal_group(service.pid, signal.SIGTERM)
+            asked_at = time.monotonic()
+            for service in group:
+                _end_by(service, min(asked_at + service.grace, ends))
         self.roster.unlink(missing_ok=True)
+
+
+def _end_by(service: Service, moment: float) -> None:
+    """Wait for a service that was asked to stop; at the moment, end it and what it had started."""
+    assert service.process  # noqa: S101  (asked to stop, so it was started)
+    try:
+        service.process.wait(max(moment - time.monotonic(), 0.05))
+    except subprocess.TimeoutExpired:
+        _signal_group(service.pid, signal.SIGKILL)
+        service.process.wait()
+    # Whatever it had started in its own group goes too.
+    _signal_group(service.pid, signal.SIGKILL)
 
 
 def wait_until_ours(url: str, instance: str, is_dead: Callable[[], bool]) -> bool:
@@ -260,7 +275,7 @@ def broker_service(binary: str, var: Path, socket_path: Path, password: str) -> 
         "daemonize no\n"
     )
     socket_path.unlink(missing_ok=True)
-    return Service("broker", [binary, str(config)], grace=0.6)
+    return Service("broker", [binary, str(config)], grace=0.6, stage=0)
 
 
 def worker_argv(*, pool: str, concurrency: int, host: str) -> list[str]:

@@ -119,7 +119,7 @@ def _services(instance: str, port: int) -> list[Service]:
     web = web_argv(bind=env.bind, port=port, workers=env.web_workers, threads=env.web_threads)
     tick = [sys.executable, str(settings.BASE_DIR / "manage.py"), "tick"]
     services = [
-        Service("worker", worker, common, grace=1.0),
+        Service("worker", worker, common, grace=1.0, stage=1),
         Service("tick", tick, common, grace=0.5),
         Service("web", web, common, grace=0.8),
     ]
