@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from runtime.serving.endpoints import Release
 from runtime.serving.ring import Record, Ring
-from runtime.serving.segments import write_segments
+from runtime.serving.segments import draft_segments, keep_segments
 
 log = logging.getLogger("portolan.serving")
 FLUSH_ROWS = 10_000
@@ -68,29 +68,34 @@ class Keeper:
                     self._minute = minute
 
     def _flush(self, *, only_if_due: bool = False) -> int:
-        """All rings together: what a killed process takes with it is then of every release alike,
-        and the shares in the captures stay those of the traffic."""
-        rows = 0
+        """All rings as they are at one moment, put in place together: what a killed process takes
+        with it is then of every release alike, and captures keep the shares of the traffic."""
         rings = [*self._left, *((r, r.ring) for r in self._releases() if r.ring)]
         if only_if_due and not any(_is_due(ring) for _, ring in rings):
             return 0
-        for release, ring in rings:
-            if records := ring.peek():
-                rows += self._write(release, ring, records)
+        taken = [(release, ring, ring.peek()) for release, ring in rings]
+        drafts = [
+            (ring, len(records), places)
+            for release, ring, records in taken
+            if records and (places := self._draft(release, ring, records))
+        ]
+        for _, _, places in drafts:
+            keep_segments(places)
+        for ring, count, _ in drafts:
+            ring.release(count)
         self._left = [each for each in self._left if len(each[1])]
-        return rows
+        return sum(count for _, count, _ in drafts)
 
-    def _write(self, release: Release, ring: Ring, records: list[Record]) -> int:
+    def _draft(self, release: Release, ring: Ring, records: list[Record]) -> list[str]:
+        """Where the drafts are to go; none while the disk takes nothing."""
         self._segments += 1
         name = f"{self._instance}-{int(time.time() * 1000):x}-{self._segments}"
         try:
-            write_segments(release.folder, name, ring.policy, records)
+            return draft_segments(release.folder, name, ring.policy, records)
         except OSError as error:
             log.error("captured rows cannot be written, and wait: %s", error)
             self._retry_at = time.monotonic() + FLUSH_SECONDS
-            return 0
-        ring.release(len(records))
-        return len(records)
+            return []
 
     def _tell(self, minute: dt.datetime) -> None:
         for release in self._releases():

@@ -11,21 +11,33 @@ import numpy as np
 from runtime.serving.ring import Policy, Record
 
 HOUR_US = 3_600_000_000
+DRAFT = ".draft"
 
 
-def write_segments(folder: str, name: str, policy: Policy, records: Sequence[Record]) -> int:
-    """Write the records below a release's folder, a segment for each hour; returns the bytes.
+def draft_segments(folder: str, name: str, policy: Policy, records: Sequence[Record]) -> list[str]:
+    """Write the records below a release's folder, a segment for each hour, each as a draft beside
+    its place. Returns the places, for `keep_segments`. Raise OSError, with nothing left, when the
+    disk will not take them."""
+    places: list[str] = []
+    try:
+        for number, (hour, group) in enumerate(_by_hour(records)):
+            moment = dt.datetime.fromtimestamp(hour * 3600, dt.UTC)
+            place = os.path.join(folder, f"dt={moment:%Y-%m-%d}", f"hr={moment:%H}")
+            os.makedirs(place, mode=0o700, exist_ok=True)
+            places.append(os.path.join(place, f"{name}-{number}.parquet"))
+            _draft(places[-1], policy, group)
+    except BaseException:
+        for path in places:
+            if os.path.exists(path + DRAFT):
+                os.unlink(path + DRAFT)
+        raise
+    return places
 
-    Each is written beside its place and renamed into it. Raise OSError, with nothing left, when
-    the disk will not take it.
-    """
-    total = 0
-    for number, (hour, group) in enumerate(_by_hour(records)):
-        moment = dt.datetime.fromtimestamp(hour * 3600, dt.UTC)
-        place = os.path.join(folder, f"dt={moment:%Y-%m-%d}", f"hr={moment:%H}")
-        os.makedirs(place, mode=0o700, exist_ok=True)
-        total += _write(os.path.join(place, f"{name}-{number}.parquet"), policy, group)
-    return total
+
+def keep_segments(places: Sequence[str]) -> None:
+    """Put drafts in their places: one rename each."""
+    for path in places:
+        os.rename(path + DRAFT, path)
 
 
 def _by_hour(records: Sequence[Record]) -> Iterator[tuple[int, Sequence[Record]]]:
@@ -35,21 +47,12 @@ def _by_hour(records: Sequence[Record]) -> Iterator[tuple[int, Sequence[Record]]
     yield from hours.items()
 
 
-def _write(path: str, policy: Policy, records: Sequence[Record]) -> int:
+def _draft(path: str, policy: Policy, records: Sequence[Record]) -> None:
     import pyarrow.parquet
 
-    draft = f"{path}.draft"
-    try:
-        pyarrow.parquet.write_table(
-            make_table(policy, records), draft, compression="zstd", use_dictionary=["label"]
-        )
-        size = os.path.getsize(draft)
-        os.rename(draft, path)
-    except BaseException:
-        if os.path.exists(draft):
-            os.unlink(draft)
-        raise
-    return size
+    pyarrow.parquet.write_table(
+        make_table(policy, records), path + DRAFT, compression="zstd", use_dictionary=["label"]
+    )
 
 
 def make_table(policy: Policy, records: Sequence[Record]) -> Any:
