@@ -187,9 +187,16 @@ class VersionTrainingSerializer(serializers.Serializer[Any]):
     task = serializers.CharField()
     positive = serializers.CharField(allow_null=True)
     algorithm = serializers.CharField()
-    split = serializers.DictField()
-    metrics = serializers.DictField(child=serializers.FloatField())
-    baselines = serializers.DictField(child=serializers.FloatField())
+    split = serializers.DictField(
+        help_text="`split` of the training, as in /api/v1/document-schemas/training/."
+    )
+    metrics = serializers.DictField(
+        child=serializers.FloatField(), help_text="Such as test.auc: the split, then the metric."
+    )
+    baselines = serializers.DictField(
+        child=serializers.FloatField(),
+        help_text="Such as prior.auc: the baseline or single column, then the metric.",
+    )
 
 
 class VersionDetailSerializer(VersionSerializer):
@@ -239,9 +246,10 @@ class VersionDetailSerializer(VersionSerializer):
         definition = version.run.definition
         found = {each.key: each.value for each in last_metrics(version.run)}
         is_score = {key: key.startswith(("validation.", "test.", "fold.")) for key in found}
-        told = {name: definition.get(name) for name in ("target", "task", "positive", "algorithm")}
+        told = {name: str(definition.get(name, "")) for name in ("target", "task", "algorithm")}
         return {
             **told,
+            "positive": definition.get("positive"),
             "split": definition.get("split", {}),
             "metrics": {key: value for key, value in found.items() if is_score[key]},
             "baselines": {

@@ -7,7 +7,9 @@ import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-RETRY_SECONDS = 60.0
+# Longer than the portal believes in a request whose process died.
+RETRY_SECONDS = 90.0
+UNDER_WAY = "idempotency-under-way"
 JOB_SECONDS = 600.0
 LOOK_SECONDS = 0.15
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
@@ -110,7 +112,8 @@ class Client:
             except (OSError, http.client.HTTPException):
                 self.close()
                 status, answer, again = 503, {"detail": "The portal does not answer."}, 0.3
-            if status not in (429, 502, 503) or time.monotonic() > ends:
+            is_later = status in (429, 502, 503) or (status == 409 and _is_under_way(answer))
+            if not is_later or time.monotonic() > ends:
                 break
             time.sleep(again)
         if status >= 400:
@@ -130,6 +133,11 @@ class Client:
             return response.status, json.loads(text) if text else None, again
         except ValueError:
             return response.status, {"detail": text[:200].decode("utf-8", "replace")}, again
+
+
+def _is_under_way(answer: Any) -> bool:
+    """Whether a refusal only says that the same request is being done, or died while it was."""
+    return isinstance(answer, dict) and UNDER_WAY in str(answer.get("type"))
 
 
 def ready_instance(base: str) -> str:

@@ -16,7 +16,7 @@ from django.db import connection
 
 from apps.accounts.models import ApiToken
 from apps.accounts.scopes import SCOPES
-from apps.accounts.services import find_actor
+from apps.accounts.services import find_actor, make_sign_in_link
 from apps.accounts.tokens import create_token, revoke_token
 from portal.demo.client import Client, Failed, Refused, ready_instance
 from portal.demo.walk import Walk
@@ -94,6 +94,11 @@ class Command(BaseCommand):
         for what, value, address in walk.made:
             self.stdout.write(f"{what:<{wide}}  {value}\n{'':<{wide}}  {address}")
         self.stdout.write("")
+        admin = find_actor()
+        self.stdout.write(f"{'Portal':<{wide}}  {settings.ENV.base_url}")
+        self.stdout.write(f"{'Sign in, once':<{wide}}  {make_sign_in_link(admin)}")
+        self.stdout.write(f"{'':<{wide}}  as {admin.email}, within five minutes")
+        connection.close()
         self.say(f"Done in {time.monotonic() - self._began:.0f} seconds.")
 
     def say(self, line: str) -> None:

@@ -19,7 +19,9 @@ def packages() -> Path:
     if not (SERVE.exists() and TRAIN.exists()):
         _skip("the environments of jobs are not set up (make environments)")
     folder = VAR_DIR / "packages"
-    subprocess.run([str(TRAIN), str(MAKE), str(folder), *NAMES], check=True)
+    # Another folder's conftest may have this fixture too, and so have made them in this run.
+    if missing := [name for name in NAMES if not (folder / name).exists()]:
+        subprocess.run([str(TRAIN), str(MAKE), str(folder), *missing], check=True)
     return folder
 
 
