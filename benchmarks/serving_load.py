@@ -1,6 +1,9 @@
 """The load: so many requests over so many connections, one after the other on each. Run as a file
-by the serving environment's Python: `serving_load.py <port> <connections> <requests> <file>`.
+by the serving environment's Python: `serving_load.py <port> <connections> <requests> <file>`, with
+`asleep` behind it to wait for answers asleep.
 
+Otherwise it looks for them without a pause. A client that sleeps lets its virtual core halt, and
+whoever answers it pays for waking it, up to 20 µs an answer: that measures the hypervisor.
 Prints how many answers were not 200. Answers are told apart by httptools, as any client would.
 """
 
@@ -61,16 +64,27 @@ class Client(asyncio.Protocol):
 tasks: set[Any] = set()
 
 
-async def main(port: int, connections: int, requests: int, path: str) -> None:
+def look() -> None:
+    if Client.open:
+        asyncio.get_running_loop().call_soon(look)
+
+
+async def main(port: int, connections: int, requests: int, path: str, is_asleep: bool) -> None:
     loop = asyncio.get_running_loop()
     Client.left, Client.open, Client.done = requests, connections, loop.create_future()
     Client.port = port
     Client.request = Path(path).read_bytes()
     for _ in range(connections):
         await loop.create_connection(Client, "127.0.0.1", port)
+    if not is_asleep:
+        look()
     await Client.done
     print(Client.wrong)
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))
+    uvloop.run(
+        main(
+            int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], "asleep" in sys.argv
+        )
+    )
