@@ -179,4 +179,8 @@ def _summary(errors: list[dict[str, str]]) -> str:
 
 
 def _kind(exc: exceptions.APIException) -> str:
-    return "validation" if exc.status_code == status.HTTP_400_BAD_REQUEST else ""
+    """The problem's own name, where a program must tell it from others of its status."""
+    if exc.status_code == status.HTTP_400_BAD_REQUEST:
+        return "validation"
+    code = str(exc.default_code)
+    return code.replace("_", "-") if code.startswith("idempotency") else ""

@@ -67,6 +67,7 @@ def test_request_under_way_is_a_conflict_to_come_back_to(api: APIClient) -> None
     assert response.status_code == 409
     assert response["Retry-After"] == "1"
     assert "under way" in response.json()["detail"]
+    assert response.json()["type"] == "urn:portolan:problem:idempotency-under-way"
 
 
 def test_request_that_died_half_way_is_taken_over(api: APIClient) -> None:
