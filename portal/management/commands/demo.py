@@ -1,12 +1,14 @@
 """Take the worked example through the whole lifecycle, and leave the portal up."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +43,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         _require_environments()
         self._began = time.monotonic()
+        # Said outright: a shell that starts this behind it has it ignore the first of the two.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, _as_interrupt)
-        with self._portal(stays=not options["exit"]) as process:
+        with _only_one(), self._portal(stays=not options["exit"]) as process:
             try:
                 self._walk(options["file"])
             except (Failed, Refused) as error:
@@ -56,7 +60,8 @@ class Command(BaseCommand):
         """The portal, started unless one runs on this folder; stopped as it was started."""
         if is_ready(_address()):
             self.say(f"The portal runs already: {settings.ENV.base_url}")
-            yield None
+            with contextlib.suppress(KeyboardInterrupt):
+                yield None
             return
         manage = str(settings.BASE_DIR / "manage.py")
         process = subprocess.Popen([sys.executable, manage, "up"], start_new_session=True)
@@ -104,6 +109,21 @@ class Command(BaseCommand):
     def say(self, line: str) -> None:
         self.stdout.write(f"[{time.monotonic() - self._began:5.1f} s] {line}")
         self.stdout.flush()
+
+
+@contextlib.contextmanager
+def _only_one() -> Iterator[None]:
+    """Two walks at once on one folder would stop each other's portal."""
+    folder = settings.VAR_DIR / "run"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CommandError(
+                "A demo runs on this folder already. Wait for it, or stop it."
+            ) from None
+        yield
 
 
 def _address() -> str:
